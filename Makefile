@@ -1,0 +1,57 @@
+# `make dev` and `make test` are all the set-up there is; `make help` lists the rest.
+# Targets are relative on purpose: the checkout may stand in a path with a space in it.
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test test-sdks check lint types format lock openapi bench package package-vercel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
+
+setup: $(STAMP) ## make .venv from the locked, hashed requirements
+
+# A half-made environment is never mistaken for a whole one: the stamp is written last.
+$(STAMP): requirements-dev.txt pyproject.toml
+	@rm -f $(STAMP)
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'digis needs Python 3.11 or later; say which with make PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@echo 'making .venv (once; about half a minute)'
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $(STAMP)
+
+dev: setup ## run everything on this laptop (make dev ARGS='--port 9000 --fresh')
+	@exec $(BIN)/digis dev $(ARGS)
+
+test: setup ## the tests (make test ARGS='-k creators')
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: lint types ## what CI checks before the tests: lint, format and types
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+format: setup ## put the code into the one format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: setup ## write the locks again from pyproject.toml (hashes, no addresses)
+	@$(BIN)/python -m tools.lock
+
+openapi: setup ## write openapi.json again from the routes
+	@$(BIN)/digis openapi > openapi.json.new && mv openapi.json.new openapi.json
+
+bench package package-vercel: ## not built yet: these say so and fail
+	@echo 'make $@ is not built yet (see CHANGELOG.md, "Not built yet")' >&2; exit 2
+
+clean: ## remove what was made here: .venv, build output, caches (not .digis, your local data)
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
