@@ -1,0 +1,25 @@
+"""How long each kind of value is fresh, and how long it is kept. The one place that says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.upstash import keys
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds. `soft`: served without question. `hard`: kept, to be served stale while one caller refreshes it or
+    while the truth is out of reach. `absent`: how long it is remembered that there is nothing."""
+
+    soft: int
+    hard: int
+    absent: int = 30
+
+
+PROFILES: Final = Times(soft=60, hard=keys.SHORT)
+LISTS: Final = Times(soft=60, hard=keys.SHORT)
+ANALYTICS: Final = Times(soft=keys.MEDIUM, hard=keys.LONG)
+BALANCES: Final = Times(soft=30, hard=keys.SHORT)
+USERS: Final = Times(soft=keys.SHORT, hard=keys.MEDIUM)

@@ -1,0 +1,159 @@
+"""Every way in which a request can fail, as RFC 9457 problem+json. The codes are a closed list (API.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+from pydantic_core import to_json
+
+from shared import telemetry
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Code(StrEnum):
+    MALFORMED_JSON = "malformed_json"
+    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
+    INVALID_CURSOR = "invalid_cursor"
+    INVALID_SIGNATURE = "invalid_signature"
+    UNAUTHENTICATED = "unauthenticated"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    INVALID_CODE = "invalid_code"
+    OPERATOR_REQUIRED = "operator_required"
+    INSUFFICIENT_TOKENS = "insufficient_tokens"
+    INSUFFICIENT_EARNINGS = "insufficient_earnings"
+    FORBIDDEN = "forbidden"
+    NOT_A_CREATOR = "not_a_creator"
+    EMAIL_UNVERIFIED = "email_unverified"
+    ACCOUNT_INACTIVE = "account_inactive"
+    NOT_FOUND = "not_found"
+    CREATOR_NOT_FOUND = "creator_not_found"
+    STREAM_NOT_FOUND = "stream_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    EMAIL_TAKEN = "email_taken"
+    USERNAME_TAKEN = "username_taken"
+    REQUEST_IN_FLIGHT = "request_in_flight"
+    PAYOUT_IN_PROGRESS = "payout_in_progress"
+    PAYOUT_ACCOUNT_MISSING = "payout_account_missing"
+    ALREADY_LIVE = "already_live"
+    UPLOAD_MISSING = "upload_missing"
+    UPLOAD_MISMATCH = "upload_mismatch"
+    BODY_TOO_LARGE = "body_too_large"
+    VALIDATION_FAILED = "validation_failed"
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    SELF_CHARGE = "self_charge"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL = "internal"
+    RATE_LIMITER_UNAVAILABLE = "rate_limiter_unavailable"
+    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+    PAYMENT_PROVIDER_UNAVAILABLE = "payment_provider_unavailable"
+    MAIL_UNAVAILABLE = "mail_unavailable"
+
+
+class FieldError(BaseModel):
+    field: str = Field(examples=["body.email"])
+    message: str
+
+
+class ProblemOut(BaseModel):
+    """The body of every failure."""
+
+    type: str = Field(examples=["urn:digis:problem:creator_not_found"])
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="The path of the request.")
+    success: bool = False
+    code: Code
+    request_id: str
+    errors: list[FieldError] | None = Field(None, description="Only with `validation_failed`.")
+
+
+class Problem(Exception):
+    """The root of every refusal that has an answer of its own. Subclasses say what happened."""
+
+    code: ClassVar[Code]
+    status: ClassVar[int]
+    detail: ClassVar[str]
+
+    def __init__(self, *, headers: Mapping[str, str] | None = None, **extensions: Any) -> None:
+        super().__init__(self.code.value)
+        self.headers = dict(headers or {})
+        self.extensions = extensions
+
+
+class MalformedJson(Problem):
+    code, status, detail = Code.MALFORMED_JSON, 400, "The body is not the JSON that it should be."
+
+
+class InvalidCursor(Problem):
+    code, status, detail = Code.INVALID_CURSOR, 400, "This cursor was not given out for this list."
+
+
+class NotFound(Problem):
+    code, status, detail = Code.NOT_FOUND, 404, "There is nothing at this path."
+
+
+class CreatorNotFound(Problem):
+    code, status, detail = Code.CREATOR_NOT_FOUND, 404, "There is no creator of this name."
+
+
+class MethodNotAllowed(Problem):
+    code, status, detail = Code.METHOD_NOT_ALLOWED, 405, "This path does not take that method."
+
+
+class BodyTooLarge(Problem):
+    code, status, detail = Code.BODY_TOO_LARGE, 413, "The body is over 1 MiB."
+
+
+class ValidationFailed(Problem):
+    code, status, detail = Code.VALIDATION_FAILED, 422, "The request is not of the right form; see errors."
+
+
+class RateLimited(Problem):
+    code, status, detail = Code.RATE_LIMITED, 429, "Too many requests; come back after Retry-After seconds."
+
+
+class Internal(Problem):
+    code, status, detail = Code.INTERNAL, 500, "Something went wrong here. The request id helps us find it."
+
+
+class RateLimiterUnavailable(Problem):
+    code, status, detail = Code.RATE_LIMITER_UNAVAILABLE, 503, "This cannot be served safely just now."
+
+
+class UpstreamUnavailable(Problem):
+    code, status, detail = Code.UPSTREAM_UNAVAILABLE, 503, "A service that this needs is out of reach."
+
+
+def document(problem: Problem, *, path: str, request_id: str) -> bytes:
+    """The problem+json body."""
+    return to_json(
+        {
+            "type": f"urn:digis:problem:{problem.code}",
+            "title": HTTPStatus(problem.status).phrase,
+            "status": problem.status,
+            "detail": problem.detail,
+            "instance": telemetry.printable(path),
+            "success": False,
+            "code": problem.code,
+            "request_id": request_id,
+            **problem.extensions,
+        }
+    )
+
+
+def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """What a route can answer besides success, for OpenAPI: one entry a status, naming its codes."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        entry = by_status.setdefault(
+            kind.status,
+            {"description": "", "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}},
+        )
+        entry["description"] = ", ".join(filter(None, [entry["description"], f"`{kind.code}`"]))
+    return by_status
