@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from shared import telemetry
 from shared.cache.space import Answer, Space
-from shared.http.problems import Problem
+from shared.http.problems import NotFound, Problem
 from shared.limits.gate import Call
 
 M = TypeVar("M", bound=BaseModel)
@@ -32,7 +32,7 @@ async def respond(
     call: Call,
     load: Callable[[], Awaitable[M | None]],
     *,
-    absent: type[Problem],
+    absent: type[Problem] = NotFound,
     revalidated: Revalidated | None = None,
 ) -> Response:
     """Answer from what the gate fetched, or from `load`. Raise `absent` where there is nothing to show."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from http import HTTPStatus
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
@@ -135,7 +134,7 @@ def document(problem: Problem, *, path: str, request_id: str) -> bytes:
     return to_json(
         {
             "type": f"urn:digis:problem:{problem.code}",
-            "title": HTTPStatus(problem.status).phrase,
+            "title": problem.code.replace("_", " ").capitalize(),
             "status": problem.status,
             "detail": problem.detail,
             "instance": telemetry.printable(path),

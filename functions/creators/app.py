@@ -1,0 +1,7 @@
+"""Public creator profiles."""
+
+from functions.creators.routes import router
+from shared.http.app import create_app, lambda_entry
+
+app = create_app("creators", router, needs=("database_url",))
+lambda_handler = lambda_entry(app)
