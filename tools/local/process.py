@@ -6,6 +6,7 @@ however it ends: a clean stop, Ctrl-C, SIGTERM, or a SIGKILL that leaves it no c
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,9 +51,7 @@ class User:
 class Child:
     """A running process with a log file and a signal that stops it."""
 
-    def __init__(
-        self, name: str, popen: subprocess.Popen[bytes], log: Path, stop_signal: signal.Signals
-    ) -> None:
+    def __init__(self, name: str, popen: subprocess.Popen[bytes], log: Path, stop_signal: signal.Signals) -> None:
         self.name = name
         self.log = log
         self._popen = popen
@@ -66,15 +65,15 @@ class Child:
     def running(self) -> bool:
         return self._popen.poll() is None
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float) -> None:
+    async def until(self, ready: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
         """Return once `ready()` is true; raise StartFailed when the child ends first or `seconds` pass."""
         deadline = time.monotonic() + seconds
-        while not ready():
+        while not await ready():
             if not self.running:
                 raise StartFailed(f"{self.name} ended with status {self._popen.returncode}{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise StartFailed(f"{self.name} was not ready within {seconds:g} s{self.log_tail()}")
-            time.sleep(_POLL_SECONDS)  # a child says nothing when it is ready: its socket is asked instead
+            await asyncio.sleep(_POLL_SECONDS)  # a child says nothing when it is ready: its socket is asked instead
 
     def log_tail(self, lines: int = 12) -> str:
         """The last lines of the log, ready to follow a message."""

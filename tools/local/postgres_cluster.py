@@ -1,0 +1,105 @@
+"""Where a cluster is kept, and where it is while it runs.
+
+Started by an ordinary user it is in the data directory all along. Started by root it runs as `nobody`, who may not
+reach the data directory: while it runs it stands under /var/tmp, and is moved back when it stops. After a kill it
+is found there at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import stat
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from tools.local.places import BASE
+from tools.local.process import StartFailed, User
+
+ROLES: Final = ("admin", "owner", "app")
+_TOKEN_FILE: Final = "digis-cluster"  # noqa: S105 -- the name of a file
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHome:
+    """The files of one cluster. `kept` is where it rests, `cluster` where it is while it runs."""
+
+    cluster: Path
+    kept: Path
+    log: Path
+    passwords: dict[str, str]
+
+    @classmethod
+    def open(cls, directory: Path, temporary: Path | None, user: User | None) -> ClusterHome:
+        """Bring the cluster of `directory` to where it runs; in `temporary`, if given, it is not kept at all."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = _Identity.of(directory)
+        kept = directory / "postgres"
+        log = directory / "postgres.log"
+        if temporary is not None:
+            return cls(temporary / "cluster", temporary / "cluster", log, identity.passwords)
+        if user is None:
+            return cls(kept, kept, log, identity.passwords)
+        running = BASE / f"digis-postgres-{sha256(str(directory.resolve()).encode()).hexdigest()[:16]}"
+        home = cls(running / "cluster", kept, log, identity.passwords)
+        home._move_in(running, identity.token, user)
+        return home
+
+    @property
+    def has_cluster(self) -> bool:
+        return (self.cluster / "PG_VERSION").exists()
+
+    def close(self) -> None:
+        """Move the cluster back to where it rests."""
+        if self.cluster == self.kept or not self.cluster.exists():
+            return
+        shutil.move(self.cluster, self.kept)
+        shutil.rmtree(self.cluster.parent, ignore_errors=True)
+
+    def _move_in(self, running: Path, token: str, user: User) -> None:
+        if running.is_symlink() or (running.exists() and not _is_ours(running)):
+            raise StartFailed(f"{running} is in the way and not ours: remove it")
+        if running.exists() and _read(running / _TOKEN_FILE) != token:
+            shutil.rmtree(running)  # of a data directory that was removed since
+        if not running.exists():
+            running.mkdir(mode=0o711)
+            (running / _TOKEN_FILE).write_text(token)
+            if self.kept.exists():
+                shutil.move(self.kept, self.cluster)
+            else:
+                self.cluster.mkdir(mode=0o700)
+            for path in (self.cluster, *self.cluster.rglob("*")):
+                os.lchown(path, user.uid, user.gid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    """What stays the same over restarts: who this cluster is, and its roles' passwords."""
+
+    token: str
+    passwords: dict[str, str]
+
+    @classmethod
+    def of(cls, directory: Path) -> _Identity:
+        file = directory / "postgres.json"
+        if not file.exists():
+            fresh = {"token": secrets.token_hex(16), "passwords": {r: secrets.token_hex(16) for r in ROLES}}
+            file.touch(0o600)
+            file.write_text(json.dumps(fresh))
+        return cls(**json.loads(file.read_text()))
+
+
+def _is_ours(path: Path) -> bool:
+    status = path.lstat()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except OSError:
+        return None
