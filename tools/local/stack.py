@@ -5,11 +5,18 @@ What the environment already names (`UPSTASH_REDIS_REST_URL`, `DATABASE_URL`) is
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
+from urllib.parse import urlsplit
 
+from tools.local.demo import load_demo
+from tools.local.env_file import UPSTASH_PORT, UPSTASH_TOKEN
 from tools.local.gateway import UnknownFault
 from tools.local.postgres import LocalPostgres
 from tools.local.proxy import FaultProxy
@@ -17,11 +24,9 @@ from tools.local.proxy import Mode as ProxyMode
 from tools.local.redis import LocalRedis
 from tools.local.rest.faults import Mode as RestMode
 from tools.local.rest.server import RestServer
+from tools.migrate.runner import migrate
 
-UPSTASH_PORT: Final = 8079
-UPSTASH_TOKEN: Final = "local"  # noqa: S105 -- of a server on loopback with nothing in it
-
-Report = Callable[[str], None]
+_LOOPBACK: Final = {"localhost", "127.0.0.1", "::1", None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class Stack:
     """What runs, and the settings that the functions need to use it."""
 
     data: Path
-    report: Report
+    given: Mapping[str, str]
+    report: Callable[[str], None]
     env: dict[str, str] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     owner_url: str | None = None
@@ -47,34 +53,109 @@ class Stack:
     _proxy: FaultProxy | None = None
     _rest: RestServer | None = None
 
-    @classmethod
-    async def start(cls, data: Path, given: Mapping[str, str], report: Report, *, demo: bool) -> Self:
-        """Start what is not `given`, migrate, load demo data, write `env`. On failure, stop what had started."""
-        stack = cls(data, report)
-        try:
-            await stack._start(given, demo=demo)
-        except BaseException:
-            await stack.stop()
-            raise
-        return stack
+    async def start(self, *, demo: bool) -> None:
+        """Start what is not given, migrate, load demo data, write `env`. The caller stops it, also on failure."""
+        started = time.perf_counter()
+        if not self._is_given("UPSTASH_REDIS_REST_URL", "KV_REST_API_URL"):
+            self._redis = LocalRedis.launch(self.data / "redis", persist=True)
+        if not self._is_given("DATABASE_URL"):
+            self._postgres = LocalPostgres.launch(self.data)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._ready_upstash())
+            both.create_task(self._ready_postgres())
+        self.report(f"services are up ({time.perf_counter() - started:.2f} s)")
+        await self._fill(demo=demo)
+        self.env |= {"STAGE": "local", "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key")}
+        _write_env(self.data / "env", self.env)
 
     async def stop(self) -> None:
-        """Stop every part of ours, whatever became of the others."""
-        for part in (self._rest, self._proxy):
-            if part is not None:
-                await part.stop()
-        for service in (self._redis, self._postgres):
-            if service is not None:
-                service.stop()
+        """Stop every part of ours."""
+        if self._rest is not None:
+            await self._rest.stop()
+        if self._proxy is not None:
+            await self._proxy.stop()
+        if self._redis is not None:
+            self._redis.stop()
+        if self._postgres is not None:
+            self._postgres.stop()
 
     async def set_fault(self, part: str, mode: str) -> None:
         """Break a running part on purpose, or mend it with `ok`. Raise UnknownFault."""
-        faults = {"upstash": (self._rest and self._rest.faults, RestMode), "postgres": (self._proxy, ProxyMode)}
-        if part not in faults:
-            raise UnknownFault(f"no part is called {part}: there are {', '.join(faults)}")
-        target, modes = faults[part]
-        if target is None:
+        known = {"upstash": RestMode, "postgres": ProxyMode}
+        if part not in known:
+            raise UnknownFault(f"no part is called {part}: there are {' and '.join(known)}")
+        if mode not in set(known[part]):
+            raise UnknownFault(f"{part} knows {', '.join(known[part])}")
+        if part == "upstash" and self._rest is not None:
+            await self._rest.faults.set(RestMode(mode))
+        elif part == "postgres" and self._proxy is not None:
+            await self._proxy.set(ProxyMode(mode))
+        else:
             raise UnknownFault(f"{part} is yours, not ours to break")
-        if mode not in set(modes):
-            raise UnknownFault(f"{part} knows {', '.join(modes)}")
-        await target.set(modes(mode))  # type: ignore[arg-type]  # each target with its own modes
+
+    def _is_given(self, *names: str) -> bool:
+        return any(self.given.get(name) for name in names)
+
+    async def _ready_upstash(self) -> None:
+        if self._redis is None:
+            self.parts.append(Part("upstash", "as the environment says", "yours"))
+            return
+        await self._redis.ready()
+        self._rest = await _listening_rest_server(self._redis.socket)
+        self.env |= {"UPSTASH_REDIS_REST_URL": self._rest.url, "UPSTASH_REDIS_REST_TOKEN": UPSTASH_TOKEN}
+        self.parts.append(Part("upstash", self._rest.url, f"token {UPSTASH_TOKEN}, Redis {self._redis.version}"))
+
+    async def _ready_postgres(self) -> None:
+        if self._postgres is None:
+            self.parts.append(Part("postgres", "as the environment says", "yours"))
+            return
+        await self._postgres.ready()
+        self._proxy = FaultProxy(self._postgres.socket)
+        await self._proxy.start()
+        self.env["DATABASE_URL"] = self._postgres.url(tcp_port=self._proxy.port)
+        self.owner_url = self._postgres.url(role="owner")
+        self.parts.append(Part("postgres", f"127.0.0.1:{self._proxy.port}", f"Postgres {self._postgres.version}"))
+
+    async def _fill(self, *, demo: bool) -> None:
+        """Migrate, and load demo data. A database of yours is touched only where it is on this machine."""
+        if self.owner_url is None:
+            self.owner_url = self.given.get("MIGRATION_DATABASE_URL") or self.given["DATABASE_URL"]
+            if urlsplit(self.owner_url).hostname not in _LOOPBACK:
+                self.report("your database is not on this machine: neither migrated nor filled (digis migrate does)")
+                return
+        for applied in await migrate(self.owner_url):
+            self.report(f"applied {applied.name} ({applied.milliseconds} ms)")
+        if demo:
+            counts = await load_demo(self.owner_url)
+            if counts.users:
+                self.report(f"loaded demo data: {counts.users} users, {counts.creators} of them creators")
+
+
+async def _listening_rest_server(redis_socket: Path) -> RestServer:
+    """On the usual port, or on a free one where that is taken."""
+    for port in (UPSTASH_PORT, 0):
+        server = RestServer(redis_socket, token=UPSTASH_TOKEN, port=port)
+        try:
+            await server.start()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == 0:
+                raise
+        else:
+            return server
+    raise AssertionError("a free port is not taken")
+
+
+def _kept_secret(file: Path) -> str:
+    """A long random key that stays the same over restarts."""
+    if not file.exists():
+        file.touch(0o600)
+        file.write_text(secrets.token_urlsafe(48))
+    return file.read_text()
+
+
+def _write_env(file: Path, env: Mapping[str, str]) -> None:
+    """All or nothing: whoever waits for this file finds it whole."""
+    draft = file.with_suffix(".draft")
+    draft.touch(0o600)
+    draft.write_text("".join(f"{name}={value}\n" for name, value in sorted(env.items())))
+    draft.replace(file)

@@ -1,0 +1,139 @@
+"""`digis dev`: everything on one port, on real Postgres and real Redis, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import asyncpg
+import typer
+
+from tools.cli.screen import fail, out, step, table
+from tools.functions import function_names
+from tools.local.env_file import DEFAULT_DATA, State, clear_state, read_state, write_state
+from tools.local.postgres_binaries import PostgresMissing
+from tools.local.process import StartFailed
+from tools.local.redis import RedisMissing
+from tools.local.serve import bind, server_for
+from tools.migrate.errors import MigrationError
+
+if TYPE_CHECKING:
+    from tools.local.stack import Stack
+
+T = TypeVar("T")
+
+DEFAULT_PORT: Final = 8787
+_EXPECTED: Final = (StartFailed, PostgresMissing, RedisMissing, MigrationError, asyncpg.PostgresError, OSError)
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def dev(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the functions listen.")] = DEFAULT_PORT,
+    data: Annotated[Path, typer.Option(help="Where the databases and the settings are kept.")] = DEFAULT_DATA,
+    *,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget the data of earlier runs first.")] = False,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Load the demo data.")] = True,
+) -> None:
+    """Run all functions on one port. Stops everything that it started on Ctrl-C."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _only_one(data):
+        if fresh:
+            _forget(data)
+        raise typer.Exit(asyncio.run(_run(port, data.resolve(), demo=demo)))
+
+
+async def _run(port: int, data: Path, *, demo: bool) -> int:
+    """Serve until a signal; return the exit code. Whatever happens, what was started is stopped."""
+    from tools.local.stack import Stack  # noqa: PLC0415 -- `digis dev --help` does not wait for it
+
+    stopped = asyncio.Event()
+    for number in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    stack = Stack(data, dict(os.environ), step)
+    try:
+        step(f"data in {data}")
+        listener = await _unless(stopped, _start(stack, port, demo=demo))
+        if listener is not None:
+            await _serve(stack, port, listener, stopped)
+    finally:
+        await stack.stop()
+    step("stopped")
+    return 0
+
+
+async def _start(stack: Stack, port: int, *, demo: bool) -> socket.socket:
+    """Everything up to the listening port, which is bound last: whoever reaches it finds all of it there."""
+    try:
+        await stack.start(demo=demo)
+    except* _EXPECTED as failures:
+        fail(str(_first(failures)))
+    try:
+        return bind(port)
+    except OSError as error:
+        fail(f"port {port} is taken ({error.strerror}): choose another with --port")
+
+
+async def _serve(stack: Stack, port: int, listener: socket.socket, stopped: asyncio.Event) -> None:
+    os.environ.update(stack.env)  # what the functions read when they are imported, now
+    from tools.local.gateway import Gateway, load_apps  # noqa: PLC0415
+
+    server = server_for(Gateway(load_apps(), stack.set_fault))
+    serving = asyncio.create_task(server.serve([listener]))
+    base = f"http://127.0.0.1:{port}"
+    write_state(stack.data, State(base, os.getpid(), stack.owner_url or ""))
+    rows = [("functions", base, ", ".join(function_names())), ("docs", f"{base}/docs", "the API, to read and to try")]
+    table(("what", "where", ""), [*rows, *((part.name, part.where, part.note) for part in stack.parts)])
+    out.print(f"ready on {base}")
+    waiting = asyncio.create_task(stopped.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    await serving
+    waiting.cancel()
+    clear_state(stack.data)
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What `work` returns, or None when a signal came first and it was cancelled."""
+    working, waiting = asyncio.create_task(work), asyncio.create_task(stopped.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not working.done():
+        working.cancel()
+        await asyncio.wait({working})
+        return None
+    return working.result()
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, BaseExceptionGroup) else failure
+
+
+@contextlib.contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """One `digis dev` per data directory: two would share a database's files."""
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            state = read_state(data)
+            where = f" on {state.url} (process {state.pid})" if state else ""
+            fail(f"already running{where} with this data directory: stop it, or use another with --data")
+        yield
+
+
+def _forget(data: Path) -> None:
+    """Remove what earlier runs kept, the lock of this one excepted."""
+    for path in data.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "lock":
+            path.unlink()
