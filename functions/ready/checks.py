@@ -53,6 +53,9 @@ class Watch:
         self._last: tuple[float, Checks] | None = None
         self._flights = Flights()
 
+    def forget(self) -> None:
+        self._last = None
+
     async def checks(self) -> Checks:
         if self._last is not None and self._clock() - self._last[0] < REMEMBERED_SECONDS:
             return self._last[1]

@@ -36,10 +36,7 @@ async def respond(
     revalidated: Revalidated | None = None,
 ) -> Response:
     """Answer from what the gate fetched, or from `load`. Raise `absent` where there is nothing to show."""
-    key = call.fetched.key
-    if key is None:
-        raise RuntimeError("the route's gate declares no read that names this value")
-    answer = await space.answer(key, call.fetched.raw, load)
+    answer = await space.answer(call.fetched.key, call.fetched.raw, load)
     _note(answer)
     if answer.entry.body is None:
         raise absent(headers={"X-Cache": answer.outcome})

@@ -77,8 +77,13 @@ class Space(Generic[M]):
         answer = await self.answer(key, await _read(key), load)
         return self._parse(answer.entry)
 
-    async def answer(self, key: str, raw: str | None, load: Callable[[], Awaitable[M | None]]) -> Answer:
-        """From what Redis held (`raw`), or from the truth: at most one load at a time in this process."""
+    async def answer(self, key: str | None, raw: str | None, load: Callable[[], Awaitable[M | None]]) -> Answer:
+        """From what Redis held (`raw`), or from the truth: at most one load at a time in this process.
+
+        Without a key, for a request that cannot name one, nothing is cached.
+        """
+        if key is None:
+            return Answer(self._entry(await load()), "miss")
         cached = Entry.decode(raw)
         if cached and cached.is_fresh:
             return Answer(cached, "hit")

@@ -63,6 +63,9 @@ class MemoryLimiter:
         buckets = [self._bucket(key) for key in keys]
         return admit(buckets, policy.quota, policy.window_ms, self._clock_ms())
 
+    def clear(self) -> None:
+        self._buckets.clear()
+
     def _bucket(self, key: str) -> Bucket:
         bucket = self._buckets.setdefault(key, Bucket())
         self._buckets.move_to_end(key)

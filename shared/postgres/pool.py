@@ -7,6 +7,7 @@ set in the same packet that begins it. asyncpg is imported and connected at the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -127,7 +128,10 @@ class Database:
         await self._pool_on_this_loop().release(connection)
 
     async def _drop(self, connection: PoolConnectionProxy[Any]) -> None:
-        connection.terminate()  # at once: a hung server must not be asked to cancel first
+        import asyncpg  # noqa: PLC0415
+
+        with contextlib.suppress(asyncpg.InterfaceError):  # its place in the pool is free already: the server closed it
+            connection.terminate()  # at once: a hung server must not be asked to cancel first
         await self._pool_on_this_loop().release(connection)
 
     async def _ready_pool(self) -> asyncpg.Pool[Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -19,10 +19,10 @@ import typer
 from tools.cli.screen import fail, out, step, table
 from tools.functions import function_names
 from tools.local.env_file import DEFAULT_DATA, State, clear_state, read_state, write_state
+from tools.local.listener import Listener
 from tools.local.postgres_binaries import PostgresMissing
 from tools.local.process import StartFailed
 from tools.local.redis import RedisMissing
-from tools.local.serve import bind, server_for
 from tools.migrate.errors import MigrationError
 
 if TYPE_CHECKING:
@@ -62,42 +62,41 @@ async def _run(port: int, data: Path, *, demo: bool) -> int:
         step(f"data in {data}")
         listener = await _unless(stopped, _start(stack, port, demo=demo))
         if listener is not None:
-            await _serve(stack, port, listener, stopped)
+            await _serve(stack, listener, stopped)
     finally:
         await stack.stop()
     step("stopped")
     return 0
 
 
-async def _start(stack: Stack, port: int, *, demo: bool) -> socket.socket:
+async def _start(stack: Stack, port: int, *, demo: bool) -> Listener:
     """Everything up to the listening port, which is bound last: whoever reaches it finds all of it there."""
     try:
         await stack.start(demo=demo)
     except* _EXPECTED as failures:
         fail(str(_first(failures)))
-    try:
-        return bind(port)
-    except OSError as error:
-        fail(f"port {port} is taken ({error.strerror}): choose another with --port")
-
-
-async def _serve(stack: Stack, port: int, listener: socket.socket, stopped: asyncio.Event) -> None:
     os.environ.update(stack.env)  # what the functions read when they are imported, now
     from tools.local.gateway import Gateway, load_apps  # noqa: PLC0415
 
-    server = server_for(Gateway(load_apps(), stack.set_fault))
-    serving = asyncio.create_task(server.serve([listener]))
-    base = f"http://127.0.0.1:{port}"
+    listener = Listener(Gateway(load_apps(), stack.set_fault), port=port)
+    try:
+        await listener.start()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        fail(f"port {port} is taken: choose another with --port")
+    return listener
+
+
+async def _serve(stack: Stack, listener: Listener, stopped: asyncio.Event) -> None:
+    base = listener.url
     write_state(stack.data, State(base, os.getpid(), stack.owner_url or ""))
     rows = [("functions", base, ", ".join(function_names())), ("docs", f"{base}/docs", "the API, to read and to try")]
     table(("what", "where", ""), [*rows, *((part.name, part.where, part.note) for part in stack.parts)])
     out.print(f"ready on {base}")
-    waiting = asyncio.create_task(stopped.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
-    await serving
-    waiting.cancel()
+    await stopped.wait()
     clear_state(stack.data)
+    await listener.stop()
 
 
 async def _unless(stopped: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:

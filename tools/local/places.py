@@ -21,6 +21,8 @@ from typing import IO, Final
 from tools.local.process import User
 
 BASE: Final = Path("/var/tmp")  # noqa: S108 -- made with mkdtemp, checked for its owner before it is swept
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 -- likewise; where there is one, a test's database is ten times faster
+_MEMORY_BYTES: Final = 2 * 1024**3  # free there before it is used: a container's is often too small for a database
 _PREFIX: Final = "digis-run-"
 _OWNER_FILE: Final = "owner"
 _YOUNG_SECONDS: Final = 60.0  # a directory without a locked owner may be one that is just being made
@@ -29,9 +31,10 @@ _YOUNG_SECONDS: Final = 60.0  # a directory without a locked owner may be one th
 class RunDirectory:
     """A private directory for as long as this process lives. The lock on its owner file says that it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_memory: bool = False) -> None:
         sweep()
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=BASE))
+        base = MEMORY if in_memory and _memory_is_roomy() else BASE
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
         self._owner: IO[str] = (self.path / _OWNER_FILE).open("w")
         fcntl.flock(self._owner, fcntl.LOCK_EX)
 
@@ -46,7 +49,7 @@ class RunDirectory:
 
 def sweep() -> None:
     """Remove the directories of our own processes that were killed before they could."""
-    for path in BASE.glob(f"{_PREFIX}*"):
+    for path in (path for base in (BASE, MEMORY) for path in base.glob(f"{_PREFIX}*")):
         try:
             if _is_abandoned(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -68,6 +71,13 @@ def service_user() -> User | None:
 def is_reachable_by_all(path: Path) -> bool:
     """Whether every directory on the way to `path`, and it, lets everyone in."""
     return all(part.stat().st_mode & stat.S_IXOTH for part in (path, *path.parents))
+
+
+def _memory_is_roomy() -> bool:
+    try:
+        return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= _MEMORY_BYTES
+    except OSError:
+        return False
 
 
 def _is_abandoned(path: Path) -> bool:

@@ -54,7 +54,7 @@ class LocalPostgres:
                 run.give_to(user)
                 if not is_reachable_by_all(binaries.directory):
                     binaries = binaries.copy_to(run.path)
-            home = ClusterHome.open(directory, run.path if temporary else None, user)
+            home = ClusterHome.open(directory, user, temporary=temporary)
             if not home.has_cluster:
                 _initdb(binaries, home, run.path, user)
             child = spawn(
@@ -98,7 +98,8 @@ class LocalPostgres:
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
         """A database owned by the owner role; from a `template` that nobody is connected to, in milliseconds."""
-        source = f' TEMPLATE "{template}"' if template else ""
+        # FILE_COPY: a third of the time that writing every block to the log takes.
+        source = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
         await self._as_admin(f'CREATE DATABASE "{name}" OWNER digis_owner{source}')
 
     async def drop_database(self, name: str) -> None:

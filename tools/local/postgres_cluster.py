@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from tools.local.places import BASE
+from tools.local.places import BASE, RunDirectory
 from tools.local.process import StartFailed, User
 
 ROLES: Final = ("admin", "owner", "app")
@@ -32,16 +32,20 @@ class ClusterHome:
     kept: Path
     log: Path
     passwords: dict[str, str]
+    run: RunDirectory | None = None  # of a temporary cluster, which is gone with it
 
     @classmethod
-    def open(cls, directory: Path, temporary: Path | None, user: User | None) -> ClusterHome:
-        """Bring the cluster of `directory` to where it runs; in `temporary`, if given, it is not kept at all."""
+    def open(cls, directory: Path, user: User | None, *, temporary: bool) -> ClusterHome:
+        """Bring the cluster of `directory` to where it runs; a `temporary` one begins empty and is not kept."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = _Identity.of(directory)
         kept = directory / "postgres"
         log = directory / "postgres.log"
-        if temporary is not None:
-            return cls(temporary / "cluster", temporary / "cluster", log, identity.passwords)
+        if temporary:
+            run = RunDirectory(in_memory=True)
+            if user is not None:
+                run.give_to(user)
+            return cls(run.path / "cluster", run.path / "cluster", log, identity.passwords, run)
         if user is None:
             return cls(kept, kept, log, identity.passwords)
         running = BASE / f"digis-postgres-{sha256(str(directory.resolve()).encode()).hexdigest()[:16]}"
@@ -54,7 +58,9 @@ class ClusterHome:
         return (self.cluster / "PG_VERSION").exists()
 
     def close(self) -> None:
-        """Move the cluster back to where it rests."""
+        """Move the cluster back to where it rests, or remove a temporary one."""
+        if self.run is not None:
+            self.run.remove()
         if self.cluster == self.kept or not self.cluster.exists():
             return
         shutil.move(self.cluster, self.kept)

@@ -47,6 +47,14 @@ class Engine:
             raise outcome
         return [self._scripts.translate_reply(c, reply) for c, reply in zip(commands, outcome, strict=True)]
 
+    async def run_uncounted(self, command: Command) -> Reply:
+        """One command as it is: nothing is refused, and errors raise."""
+        link, _ = await self._ready()
+        (reply,) = await link.run([command])
+        if isinstance(reply, CommandError):
+            raise reply
+        return reply
+
     async def executed(self) -> int:
         """Commands executed in Redis since `reset_executed`, those inside scripts included, ours not."""
         link, _ = await self._ready()

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import ssl
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Self
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
+from tools.local.listener import Listener
 from tools.local.rest.engine import Engine
 from tools.local.rest.faults import Faults, Mode
 from tools.local.rest.front import Front
-
-_BACKLOG: Final = 1024
 
 
 class RestServer:
@@ -39,42 +32,41 @@ class RestServer:
         self._engine = Engine(redis_socket)
         self.faults = Faults(self._set_listening)
         self._front = Front(self._engine, self.faults, token, read_only_token)
-        self._host = host
-        self._port = port
-        self._ssl_context = ssl_context
-        self._listener: asyncio.Server | None = None
-        self._protocols = ServerState()
-        self._config = Config(self._front, log_config=None, access_log=False, lifespan="off", ws="none")
-        self.connections = 0
+        self._listener = Listener(self._front, host=host, port=port, ssl_context=ssl_context)
 
     @property
     def url(self) -> str:
-        return f"{'https' if self._ssl_context else 'http'}://{self._host}:{self._port}"
+        return self._listener.url
 
     @property
     def requests(self) -> int:
         return self._front.requests
+
+    @property
+    def connections(self) -> int:
+        return self._listener.connections
 
     async def executed(self) -> int:
         return await self._engine.executed()
 
     async def reset_counters(self) -> None:
         self._front.requests = 0
-        self.connections = 0
+        self._listener.connections = 0
         await self._engine.reset_executed()
+
+    async def command(self, *parts: str) -> Any:
+        """Run one command in Redis past the HTTP side and its counters: for tests that look behind it."""
+        return await self._engine.run_uncounted([part.encode() for part in parts])
 
     async def start(self) -> None:
         """Listen. Raise OSError when the port is taken, RedisGone when there is no Redis behind."""
-        self._config.load()
         await self._engine.reset_executed()
-        await self._listen()
+        await self._listener.start()
 
     async def stop(self) -> None:
         """Close every connection and stop listening; nothing of it runs on."""
         await self.faults.set(Mode.OK)
-        await self._set_listening(listening=False)
-        if self._protocols.tasks:
-            await asyncio.wait(self._protocols.tasks, timeout=5)
+        await self._listener.stop()
         self._engine.close()
 
     async def __aenter__(self) -> Self:
@@ -88,30 +80,6 @@ class RestServer:
 
     async def _set_listening(self, *, listening: bool) -> None:
         if listening:
-            await self._listen()
-        elif self._listener is not None:
-            self._listener.close()
-            for connection in list(self._protocols.connections):
-                connection.transport.abort()
-            await self._listener.wait_closed()
-            self._listener = None
-
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(
-            self._accept,
-            self._host,
-            self._port,
-            ssl=self._ssl_context,
-            backlog=_BACKLOG,
-            reuse_address=True,
-        )
-        bound: socket.socket = self._listener.sockets[0]
-        self._port = bound.getsockname()[1]  # kept: a server that comes back comes back where it was
-
-    def _accept(self) -> asyncio.Protocol:
-        self.connections += 1
-        state: dict[str, object] = {}
-        protocol = HttpToolsProtocol(config=self._config, server_state=self._protocols, app_state=state)
-        state["protocol"] = protocol  # so that a fault can cut the connection of its request
-        return protocol
+            await self._listener.start()
+        else:
+            await self._listener.stop(grace_seconds=0)

@@ -1,0 +1,112 @@
+"""Real Postgres, real Redis behind the REST server, real HTTP: one server each a run, one database a test."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import close_clients, forget_process_state, serve_functions
+from tools.local.demo import load_demo
+from tools.local.postgres import LocalPostgres
+from tools.local.proxy import FaultProxy
+from tools.local.redis import LocalRedis
+from tools.local.rest.server import RestServer
+from tools.migrate.runner import migrate
+
+TEMPLATE = "digis_template"
+
+
+@dataclass(frozen=True)
+class Services:
+    postgres: LocalPostgres
+    redis: LocalRedis
+    numbers: itertools.count[int]
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """The servers of the whole run, and a migrated and filled database to copy."""
+    directory: Path = tmp_path_factory.mktemp("services")
+    postgres = LocalPostgres.launch(directory, temporary=True)
+    redis = LocalRedis.launch(directory)
+    try:
+        asyncio.run(_prepare(postgres, redis))
+        yield Services(postgres, redis, itertools.count(1))
+    finally:
+        redis.stop()
+        postgres.stop()
+
+
+async def _prepare(postgres: LocalPostgres, redis: LocalRedis) -> None:
+    await redis.ready()
+    await postgres.ready()
+    await postgres.create_database(TEMPLATE)
+    url = postgres.url(TEMPLATE, "owner")
+    await migrate(url)
+    await load_demo(url)
+
+
+@pytest.fixture
+async def rest(services: Services) -> AsyncIterator[RestServer]:
+    """The Upstash REST server, in front of an empty Redis."""
+    async with RestServer(services.redis.socket) as server:
+        await server.command("FLUSHALL")
+        await server.command("SCRIPT", "FLUSH")
+        await server.reset_counters()
+        yield server
+
+
+@pytest.fixture
+async def database_name(services: Services) -> AsyncIterator[str]:
+    """A database of this test's own, with the demo data in it."""
+    name = f"test_{next(services.numbers)}"
+    await services.postgres.create_database(name, template=TEMPLATE)
+    yield name
+    await services.postgres.drop_database(name)
+
+
+@pytest.fixture
+async def proxy(services: Services) -> AsyncIterator[FaultProxy]:
+    """A way to Postgres that can be broken."""
+    proxy = FaultProxy(services.postgres.socket)
+    await proxy.start()
+    yield proxy
+    await proxy.set(proxy.mode.OK)
+    await proxy.stop()
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """No settings of whoever runs the tests, and nothing remembered from the test before."""
+    for name in (
+        *("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
+        *("UPSTASH_KEY_PREFIX", "DATABASE_URL", "ALLOWED_ORIGINS", "PROFILE_CDN_SECONDS", "STAGE", "VERCEL"),
+        *("VERCEL_ENV", "AWS_LAMBDA_FUNCTION_NAME", "TRUSTED_EDGE", "EDGE_SECRET", "IDENTITY_HMAC_KEY"),
+    ):
+        monkeypatch.delenv(name, raising=False)
+    forget_process_state()
+    yield monkeypatch
+    forget_process_state()
+
+
+@pytest.fixture
+async def digis(
+    services: Services,
+    rest: RestServer,
+    proxy: FaultProxy,
+    database_name: str,
+    fresh_process: pytest.MonkeyPatch,
+) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of all functions, on Redis, Postgres and a migrated database with demo data."""
+    fresh_process.setenv("UPSTASH_REDIS_REST_URL", rest.url)
+    fresh_process.setenv("UPSTASH_REDIS_REST_TOKEN", "local")
+    fresh_process.setenv("DATABASE_URL", services.postgres.url(database_name, tcp_port=proxy.port))
+    async with serve_functions() as http:
+        yield http
+    await close_clients()

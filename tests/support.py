@@ -1,0 +1,52 @@
+"""What tests share: a process that has forgotten everything, and functions behind a real port."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from functions.ready import checks
+from shared import settings, telemetry
+from shared.limits import gate
+from shared.postgres import pool
+from shared.upstash import client
+from tools.functions import function_names
+from tools.local.gateway import Gateway
+from tools.local.listener import Listener
+
+
+def forget_process_state() -> None:
+    """As if the process had just started: settings unread, nothing connected, nobody blocked."""
+    settings.settings.cache_clear()
+    client.upstash.cache_clear()
+    pool.database.cache_clear()
+    telemetry.logger.cache_clear()
+    gate.blocked.clear()
+    gate.stand_in.clear()
+    checks.watch.forget()
+
+
+async def close_clients() -> None:
+    """Close what the functions opened on this loop."""
+    if client.upstash.cache_info().currsize and (upstash := client.upstash()):
+        await upstash.close()
+    if pool.database.cache_info().currsize:
+        await pool.database().close()
+
+
+@asynccontextmanager
+async def serve_functions() -> AsyncIterator[httpx.AsyncClient]:
+    """Every function behind one real port, and an HTTP client for it."""
+
+    async def no_faults(part: str, mode: str) -> None:
+        raise AssertionError(f"no faults here: {part} {mode}")
+
+    apps = {name: importlib.import_module(f"functions.{name}.app").app for name in function_names()}
+    async with (
+        Listener(Gateway(apps, no_faults)) as listener,
+        httpx.AsyncClient(base_url=listener.url, timeout=10) as http,
+    ):
+        yield http
