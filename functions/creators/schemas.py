@@ -8,8 +8,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from functions.creators.repository import CreatorRow
-
 Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{3,30}$")]
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
 
@@ -20,6 +18,8 @@ class Sort(StrEnum):
 
 
 class Creator(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     username: str
     display_name: str
@@ -30,10 +30,6 @@ class Creator(BaseModel):
     follower_count: int
     is_live: bool
     created_at: datetime
-
-    @classmethod
-    def of(cls, row: CreatorRow) -> Creator:
-        return cls.model_validate(row, from_attributes=True)
 
 
 class CreatorOut(BaseModel):

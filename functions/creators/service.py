@@ -9,7 +9,7 @@ from shared.http.cursors import Cursor
 
 async def find_profile(username: str) -> CreatorOut | None:
     row = await repository.find_creator(username)
-    return None if row is None else CreatorOut(creator=Creator.of(row))
+    return None if row is None else CreatorOut(creator=Creator.model_validate(row))
 
 
 async def list_creators(query: ListQuery) -> CreatorsOut:
@@ -19,6 +19,6 @@ async def list_creators(query: ListQuery) -> CreatorsOut:
     shown = rows[: query.limit]  # the one row more only tells that there is more
     more = len(rows) > query.limit
     return CreatorsOut(
-        creators=[Creator.of(row) for row in shown],
+        creators=[Creator.model_validate(row) for row in shown],
         next_cursor=shown[-1].cursor(query.sort).encode() if more else None,
     )

@@ -1,0 +1,61 @@
+"""Reading a source tree without running it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Python file of the tree, by its path from the root and by what is in it."""
+
+    path: Path
+    tree: ast.Module
+    lines: int
+
+    @property
+    def package(self) -> str:
+        """`functions/creators`, `shared/upstash`, `shared` ..."""
+        return "/".join(self.path.parts[:-1])
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem
+
+    def imports(self) -> Iterator[str]:
+        """Dotted names of all that is imported anywhere in the file, `from a import b` as `a.b`."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+
+    def strings(self) -> Iterator[str]:
+        """Every string constant, the fixed parts of f-strings included, docstrings left out."""
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                yield node.value
+
+
+def modules(root: Path, *folders: str) -> list[Module]:
+    """The Python files below these folders of the tree."""
+    found = []
+    for folder in folders:
+        for file in sorted((root / folder).rglob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            found.append(Module(file.relative_to(root), ast.parse(text), len(text.splitlines())))
+    return found
+
+
+def is_or_is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
