@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support import close_clients, forget_process_state, serve_functions
+from tests.tls import contexts
 from tools.local.demo import load_demo
 from tools.local.postgres import LocalPostgres
 from tools.local.proxy import FaultProxy
@@ -110,3 +112,18 @@ async def digis(
     async with serve_functions() as http:
         yield http
     await close_clients()
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext, Path]:
+    return contexts(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def server_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> ssl.SSLContext:
+    return tls[0]
+
+
+@pytest.fixture
+def client_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext, Path]) -> ssl.SSLContext:
+    return tls[1]

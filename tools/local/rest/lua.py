@@ -72,5 +72,6 @@ def _without_our_flag(script: bytes) -> bytes:
     if shebang is None or flags is None or _OURS not in flags.group(1).split(b","):
         return script
     others = [flag for flag in flags.group(1).split(b",") if flag != _OURS]
-    line = b"#!lua flags=" + b",".join(others) if others else b"#!lua"
+    # With no flag left the shebang goes too (its line stays): it would bind the script to Redis's stricter rules.
+    line = b"#!lua flags=" + b",".join(others) if others else b""
     return line + script[shebang.end() :]
