@@ -55,16 +55,20 @@ class LocalPostgres:
                 if not is_reachable_by_all(binaries.directory):
                     binaries = binaries.copy_to(run.path)
             home = ClusterHome.open(directory, user, temporary=temporary)
-            if not home.has_cluster:
-                _initdb(binaries, home, run.path, user)
-            child = spawn(
-                "postgres",
-                [binaries.directory / "postgres", "-D", home.cluster, *_settings(run.path, temporary=temporary)],
-                log=home.log,
-                stop_signal=signal.SIGINT,  # Postgres's fast shutdown: sessions are ended, data is safe
-                user=user,
-                cwd=run.path,
-            )
+            try:
+                if not home.cluster.exists():
+                    _initdb(binaries, home, run.path, user)
+                child = spawn(
+                    "postgres",
+                    [binaries.directory / "postgres", "-D", home.cluster, *_settings(run.path, temporary=temporary)],
+                    log=home.log,
+                    stop_signal=signal.SIGINT,  # Postgres's fast shutdown: sessions are ended, data is safe
+                    user=user,
+                    cwd=run.path,
+                )
+            except BaseException:
+                home.close()
+                raise
         except BaseException:
             run.remove()
             raise
@@ -136,13 +140,15 @@ class LocalPostgres:
 
 
 def _initdb(binaries: Binaries, home: ClusterHome, run: Path, user: User | None) -> None:
+    """Make the cluster beside its place and move it in when it is whole: a killed initdb leaves no half of one."""
+    fresh = home.empty_directory(user)
     password = run / "password"
     password.touch(0o600)
     password.write_text(home.passwords["admin"])
     if user is not None:
         shutil.chown(password, user.uid, user.gid)
     command: list[str | Path] = [
-        *(binaries.directory / "initdb", "--pgdata", home.cluster, "--username", ADMIN, "--pwfile", password),
+        *(binaries.directory / "initdb", "--pgdata", fresh, "--username", ADMIN, "--pwfile", password),
         *("--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale", "--no-sync", "--no-instructions"),
     ]
     made = subprocess.run(
@@ -159,6 +165,7 @@ def _initdb(binaries: Binaries, home: ClusterHome, run: Path, user: User | None)
     password.unlink()
     if made.returncode != 0:
         raise StartFailed(f"initdb failed: {made.stderr.strip() or made.stdout.strip()}")
+    fresh.rename(home.cluster)
 
 
 def _settings(run: Path, *, temporary: bool) -> list[str]:

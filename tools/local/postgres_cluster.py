@@ -53,17 +53,23 @@ class ClusterHome:
         home._move_in(running, identity.token, user)
         return home
 
-    @property
-    def has_cluster(self) -> bool:
-        return (self.cluster / "PG_VERSION").exists()
+    def empty_directory(self, user: User | None) -> Path:
+        """A place beside the cluster's own in which to make it."""
+        fresh = self.cluster.with_name("cluster.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        if user is not None:
+            os.chown(fresh, user.uid, user.gid)
+        return fresh
 
     def close(self) -> None:
         """Move the cluster back to where it rests, or remove a temporary one."""
         if self.run is not None:
             self.run.remove()
-        if self.cluster == self.kept or not self.cluster.exists():
+        if self.cluster == self.kept:
             return
-        shutil.move(self.cluster, self.kept)
+        if self.cluster.exists():
+            shutil.move(self.cluster, self.kept)
         shutil.rmtree(self.cluster.parent, ignore_errors=True)
 
     def _move_in(self, running: Path, token: str, user: User) -> None:
@@ -76,10 +82,8 @@ class ClusterHome:
             (running / _TOKEN_FILE).write_text(token)
             if self.kept.exists():
                 shutil.move(self.kept, self.cluster)
-            else:
-                self.cluster.mkdir(mode=0o700)
-            for path in (self.cluster, *self.cluster.rglob("*")):
-                os.lchown(path, user.uid, user.gid)
+                for path in (self.cluster, *self.cluster.rglob("*")):
+                    os.lchown(path, user.uid, user.gid)
 
 
 @dataclass(frozen=True, slots=True)

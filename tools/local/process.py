@@ -25,12 +25,15 @@ _POLL_SECONDS: Final = 0.005
 
 # Where the kernel cannot tie a child to its parent (macOS), a shell waits for the end of a pipe that only
 # the parent holds open, and passes the signal on. The shell ends with the child, and so leaves nothing.
+# The pipe is moved to 3, because a shell gives what it puts in the background an empty standard input.
 _WATCHDOG: Final = """
-    "$@" <&- & child=$!
-    (read -r _ ; kill -s "$DIGIS_STOP_SIGNAL" "$child" 2>/dev/null) &
+    exec 3<&0
+    "$@" 3<&- </dev/null & child=$!
+    (read -r _ <&3 ; kill -s "$DIGIS_STOP_SIGNAL" "$child" 2>/dev/null) &
     watcher=$!
     trap 'kill -s "$DIGIS_STOP_SIGNAL" "$child" 2>/dev/null' TERM INT QUIT
     wait "$child" ; status=$?
+    while kill -s 0 "$child" 2>/dev/null; do wait "$child" ; status=$?; done  # the trap ended the first wait
     kill "$watcher" 2>/dev/null
     exit "$status"
 """
