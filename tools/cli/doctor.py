@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.markup import escape
 
 from shared.settings import KEY_CHARACTERS, Settings, SettingsInvalid
 from tools.cli.screen import fail, table
@@ -46,7 +47,7 @@ def doctor(
     except SettingsInvalid as error:
         fail(str(error))
     findings = [*_configured(settings, production=production), *asyncio.run(_reached(settings))]
-    table(("what", "state", ""), [(f.what, _coloured(f), f.detail) for f in findings])
+    table(("what", "state", ""), [(f.what, _coloured(f), escape(f.detail)) for f in findings])
     if any(finding.bad for finding in findings):
         raise typer.Exit(1)
 
@@ -99,4 +100,4 @@ async def _timed(what: str, ask: Callable[[], Awaitable[object]], failure: type[
 
 
 def _coloured(finding: Finding) -> str:
-    return f"[red]{finding.state}[/]" if finding.bad else f"[green]{finding.state}[/]"
+    return f"[red]{escape(finding.state)}[/]" if finding.bad else f"[green]{escape(finding.state)}[/]"

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 out = Console(highlight=False, soft_wrap=True)
@@ -15,12 +16,12 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def step(message: str) -> None:
     """One thing done."""
-    out.print(f"[green]·[/] {message}")
+    out.print(f"[green]·[/] {escape(message)}")
 
 
 def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say what is wrong and what to do about it, and end."""
-    err.print(f"[bold red]digis:[/] {message}", markup=True)
+    err.print(f"[bold red]digis:[/] {escape(message)}")
     raise typer.Exit(code)
 
 

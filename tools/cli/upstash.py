@@ -41,7 +41,7 @@ async def _run(port: int, token: str, read_only_token: str | None) -> int:
             await redis.ready()
             async with RestServer(redis.socket, token=token, read_only_token=read_only_token, port=port) as server:
                 out.print(f"UPSTASH_REDIS_REST_URL={server.url}")
-                out.print(f"UPSTASH_REDIS_REST_TOKEN={token}")
+                out.print(f"UPSTASH_REDIS_REST_TOKEN={token}", markup=False)
                 out.print(f"ready on {server.url}")
                 await stopped.wait()
         except StartFailed as error:

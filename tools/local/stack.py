@@ -26,6 +26,12 @@ from tools.local.rest.faults import Mode as RestMode
 from tools.local.rest.server import RestServer
 from tools.migrate.runner import migrate
 
+# What the functions read and whoever starts `digis dev` may have chosen: it is used as it is, and passed on.
+_GIVEN: Final = (
+    *("DATABASE_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
+    *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
+    "PROFILE_CDN_SECONDS",
+)
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1", None}
 
 
@@ -66,6 +72,7 @@ class Stack:
         self.report(f"services are up ({time.perf_counter() - started:.2f} s)")
         await self._fill(demo=demo)
         self.env |= {"STAGE": "local", "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key")}
+        self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
         _write_env(self.data / "env", self.env)
 
     async def stop(self) -> None:

@@ -1,0 +1,134 @@
+"""The Lambda entry: API Gateway v2 events, through Mangum, in one warm process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Services
+from tools.functions import ROOT
+from tools.local.rest.server import RestServer
+
+EVENTS = ROOT / "tests" / "events"
+
+# What the runtime does: import once, then hand over one event after another.
+RUNTIME = """
+import importlib, json, sys
+module = importlib.import_module(f"functions.{sys.argv[1]}.app")
+events = [json.load(open(path)) for path in sys.argv[2:]]
+print(json.dumps([module.lambda_handler(event, None) for event in events]))
+"""
+
+
+async def _send(function: str, *events: Path, **env: str) -> tuple[list[dict[str, Any]], str]:
+    """Each event's answer from one process, and what that wrote to its log."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("UPSTASH", "DATABASE", "STAGE"))}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", RUNTIME, function, *map(str, events)),
+        env=known | env,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, err.decode()
+    answers, *_ = (json.loads(line) for line in reversed(out.decode().splitlines()))
+    return answers, out.decode() + err.decode()
+
+
+def _env(services: Services, rest: RestServer, database_name: str) -> dict[str, str]:
+    return {
+        "UPSTASH_REDIS_REST_URL": rest.url,
+        "UPSTASH_REDIS_REST_TOKEN": "local",
+        "DATABASE_URL": services.postgres.url(database_name),
+    }
+
+
+async def test_events_one_after_another_use_one_kept_connection(
+    services: Services, rest: RestServer, database_name: str
+) -> None:
+    events = [EVENTS / f"creators-{name}.json" for name in ("profile", "profile", "list", "list")]
+    answers, _ = await _send("creators", *events, **_env(services, rest, database_name))
+
+    assert [answer["statusCode"] for answer in answers] == [200] * 4
+    assert [answer["headers"]["x-cache"] for answer in answers] == ["miss", "hit", "miss", "hit"]
+    assert json.loads(answers[3]["body"])["next_cursor"]
+    assert len({answer["headers"]["x-request-id"] for answer in answers}) == 4
+    assert rest.connections == 1
+
+
+async def test_readiness_is_asked_over_one_kept_connection(
+    services: Services, rest: RestServer, database_name: str
+) -> None:
+    answers, _ = await _send("ready", *[EVENTS / "ready.json"] * 2, **_env(services, rest, database_name))
+    assert [json.loads(answer["body"])["status"] for answer in answers] == ["ready", "ready"]
+    assert rest.connections == 1
+
+
+async def test_deployed_the_source_address_is_the_request_contexts_own(
+    services: Services, rest: RestServer, database_name: str, tmp_path: Path
+) -> None:
+    env = _env(services, rest, database_name) | {
+        "AWS_LAMBDA_FUNCTION_NAME": "creators",
+        "IDENTITY_HMAC_KEY": "k" * 32,
+        "STAGE": "test",
+    }
+    forged = json.loads((EVENTS / "creators-profile.json").read_text())
+    forged["headers"]["x-forwarded-for"] = "198.51.100.1"
+    other = json.loads((EVENTS / "creators-profile.json").read_text())
+    other["requestContext"]["http"]["sourceIp"] = "198.51.100.2"
+    events = [EVENTS / "creators-profile.json"]
+    for name, event in (("forged", forged), ("other", other)):
+        events.append(tmp_path / f"{name}.json")
+        events[-1].write_text(json.dumps(event))
+    answers, _ = await _send("creators", *events, **env)
+
+    assert [answer["headers"]["x-ratelimit-remaining"] for answer in answers] == ["999", "998", "999"]
+    assert "server-timing" not in answers[0]["headers"]
+    keys = [key.decode() for key in await rest.command("KEYS", "*")]
+    assert len(keys) == 3
+    assert all(key.startswith("test:") for key in keys)
+    assert not any("203.0.113.7" in key for key in keys)
+
+
+async def test_deployed_the_access_line_is_one_json_object(
+    services: Services, rest: RestServer, database_name: str
+) -> None:
+    env = _env(services, rest, database_name) | {"AWS_LAMBDA_FUNCTION_NAME": "creators", "IDENTITY_HMAC_KEY": "k" * 32}
+    answers, log = await _send("creators", EVENTS / "creators-profile.json", **env)
+    (line,) = (json.loads(line) for line in log.splitlines() if '"milliseconds"' in line)
+
+    assert {name: line[name] for name in ("method", "path", "status", "outcome", "trips", "queries")} == {
+        "method": "GET",
+        "path": "/creators/luna",
+        "status": 200,
+        "outcome": "miss",
+        "trips": 3,
+        "queries": 1,
+    }
+    assert line["request_id"] == answers[0]["headers"]["x-request-id"]
+    assert line["milliseconds"] > 0
+    assert "203.0.113.7" not in log
+
+
+async def test_deployed_without_a_needed_setting_the_import_fails() -> None:
+    for missing in ("IDENTITY_HMAC_KEY", "DATABASE_URL"):
+        env = {"AWS_LAMBDA_FUNCTION_NAME": "x", "IDENTITY_HMAC_KEY": "k" * 32, "DATABASE_URL": "postgresql://x/x"}
+        del env[missing]
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", "import functions.creators.app"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **env},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert f"SettingsInvalid: not set: {missing}" in done.stderr

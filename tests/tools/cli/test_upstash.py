@@ -1,0 +1,64 @@
+"""`digis upstash`: a Redis of one's own behind the Upstash REST API, as many as one likes."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.tools.cli.conftest import Running
+
+Start = Callable[..., Running]
+
+
+def _left_behind() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("digis-upstash-*"))
+
+
+def test_three_at_once_share_nothing(start: Start) -> None:
+    urls = [start("upstash", "--port", "0").ready() for _ in range(3)]
+    assert len(set(urls)) == 3
+    for number, url in enumerate(urls):
+        httpx.post(url, json=["SET", "number", str(number)], headers={"Authorization": "Bearer local"})
+    found = [httpx.get(f"{url}/get/number?_token=local").json() for url in urls]
+    assert found == [{"result": "0"}, {"result": "1"}, {"result": "2"}]
+
+
+def test_prints_what_a_client_needs(start: Start) -> None:
+    running = start("upstash", "--port", "0", "--token", "[secret]", "--read-only-token", "reader")
+    url = running.ready()
+    assert f"UPSTASH_REDIS_REST_URL={url}\nUPSTASH_REDIS_REST_TOKEN=[secret]\n" in running.output
+
+    write = ["SET", "word", "x"]
+    for token, command, status in (
+        ("[secret]", write, 200),
+        ("local", write, 401),
+        ("reader", write, 400),
+        ("reader", ["GET", "word"], 200),
+    ):
+        answer = httpx.post(url, json=command, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status, (token, command, answer.text)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left(start: Start, number: signal.Signals) -> None:
+    before = _left_behind()
+    running = start("upstash", "--port", "0")
+    running.ready()
+    assert len(running.family()) == 2
+    status = running.end(number)
+    if number is signal.SIGKILL:
+        assert status == -signal.SIGKILL
+    else:
+        assert (status, _left_behind()) == (0, before)
+
+
+def test_taken_port_is_said(start: Start) -> None:
+    port = start("upstash", "--port", "0").ready().rpartition(":")[2]
+    second = start("upstash", "--port", port)
+    assert second.process.wait(30) == 1
+    assert f"port {port} is taken: choose another with --port, or 0 for a free one" in second.output
