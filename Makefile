@@ -26,10 +26,10 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@touch $(STAMP)
 
 dev: setup ## run everything on this laptop (make dev ARGS='--port 9000 --fresh')
-	@exec $(BIN)/digis dev $(ARGS)
+	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/digis dev $(ARGS)
 
 test: setup ## the tests (make test ARGS='-k creators')
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/python -m pytest $(ARGS)
 
 check: lint types ## what CI checks before the tests: lint, format and types
 

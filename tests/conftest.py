@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
+import signal
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -16,12 +18,20 @@ from tests.support import close_clients, forget_process_state, serve_functions
 from tests.tls import contexts
 from tools.local.demo import load_demo
 from tools.local.postgres import LocalPostgres
+from tools.local.process import ENDS_WITH_PARENT, end_with_parent
 from tools.local.proxy import FaultProxy
 from tools.local.redis import LocalRedis
 from tools.local.rest.server import RestServer
 from tools.migrate.runner import migrate
 
 TEMPLATE = "digis_template"
+
+
+def pytest_configure() -> None:
+    """A SIGTERM ends the run as Ctrl-C does: with its servers stopped and their directories removed."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if os.environ.pop(ENDS_WITH_PARENT, None):
+        end_with_parent()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import typer
 
 from tools.cli import dev, doctor, fault, invoke, migrate, openapi, upstash
+from tools.local.process import ENDS_WITH_PARENT, end_with_parent
 
 app = typer.Typer(
     name="digis",
@@ -23,6 +26,8 @@ app.command("openapi")(openapi.openapi)
 
 
 def main() -> None:
+    if os.environ.pop(ENDS_WITH_PARENT, None):
+        end_with_parent()
     app()
 
 

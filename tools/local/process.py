@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+ENDS_WITH_PARENT: Final = "DIGIS_ENDS_WITH_PARENT"  # set by make, of which nothing shall be left after a kill -9
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 STOP_SECONDS: Final = 5.0  # what a child gets after its polite signal, before SIGKILL
 _POLL_SECONDS: Final = 0.005
@@ -132,6 +133,12 @@ def spawn(
             preexec_fn=None if watchdog else _end_with_parent(stop_signal),  # noqa: PLW1509
         )
     return Child(name, popen, log, stop_signal)
+
+
+def end_with_parent() -> None:
+    """Have the kernel send this process SIGTERM when the one that started it dies. Only Linux can."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def _end_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tools.local.process import ENDS_WITH_PARENT
+
 DIGIS = Path(sys.executable).with_name("digis")
 START_SECONDS = 60
 END_SECONDS = 15
@@ -42,7 +44,7 @@ class Running:
             self.process = subprocess.Popen(
                 [DIGIS, *arguments],
                 cwd=cwd,
-                env=clean_environment() | (env or {}),
+                env=clean_environment() | {ENDS_WITH_PARENT: "1"} | (env or {}),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
