@@ -13,14 +13,10 @@ import psutil
 import pytest
 
 from tests.tools.cli.conftest import Running, free_port
+from tests.tools.local.places import ours
 from tools.local.env_file import read_env
-from tools.local.places import BASE, MEMORY
 
 Start = Callable[..., Running]
-
-
-def _ours() -> set[Path]:
-    return {path for base in (BASE, MEMORY) if base.exists() for path in base.glob("digis-*")}
 
 
 def test_says_what_runs_where_and_last_that_it_is_ready(start: Start) -> None:
@@ -52,7 +48,7 @@ def test_env_file_is_all_that_a_function_needs(start: Start, place: Path) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_process_is_left(start: Start, number: signal.Signals) -> None:
-    before = _ours()
+    before = ours()
     running = start("dev", "--port", str(free_port()))
     running.ready()
     assert len(running.family()) > 2, "Postgres and Redis are children of it"
@@ -66,16 +62,16 @@ def test_no_process_is_left(start: Start, number: signal.Signals) -> None:
         again.end()
     else:
         assert (status, running.output.splitlines()[-1]) == (0, "· stopped")
-    assert _ours() == before
+    assert ours() == before
 
 
 def test_interrupted_while_it_starts_it_leaves_nothing(start: Start) -> None:
-    before = _ours()
+    before = ours()
     for wanted in ("data in", "services are up"):
         running = start("dev", "--port", str(free_port()))
         running.wait_for(wanted)
         assert running.end() == 0
-        assert _ours() == before
+        assert ours() == before
 
 
 def test_second_start_finds_the_data_and_is_quick(start: Start, place: Path) -> None:
@@ -119,7 +115,7 @@ def test_after_the_ready_line_it_makes_no_trips_of_its_own(start: Start, place: 
 
 
 def test_taken_port_is_said_and_leaves_nothing(start: Start) -> None:
-    before = _ours()
+    before = ours()
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -128,7 +124,7 @@ def test_taken_port_is_said_and_leaves_nothing(start: Start) -> None:
         assert running.process.wait(60) == 1
 
     assert f"port {port} is taken: choose another with --port" in running.output
-    assert _ours() == before
+    assert ours() == before
 
 
 def test_second_one_on_the_same_data_is_refused(start: Start) -> None:
