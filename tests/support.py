@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
@@ -24,6 +26,7 @@ def forget_process_state() -> None:
     client.upstash.cache_clear()
     pool.database.cache_clear()
     telemetry.logger.cache_clear()
+    logging.getLogger("digis").handlers.clear()  # they write to the standard error of the test before
     gate.blocked.clear()
     gate.stand_in.clear()
     checks.watch.forget()
@@ -45,8 +48,12 @@ async def serve_functions() -> AsyncIterator[httpx.AsyncClient]:
         raise AssertionError(f"no faults here: {part} {mode}")
 
     apps = {name: importlib.import_module(f"functions.{name}.app").app for name in function_names()}
-    async with (
-        Listener(Gateway(apps, no_faults)) as listener,
-        httpx.AsyncClient(base_url=listener.url, timeout=10) as http,
-    ):
+    async with serve(Gateway(apps, no_faults)) as http:
+        yield http
+
+
+@asynccontextmanager
+async def serve(app: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """An ASGI application behind a real port, and an HTTP client for it."""
+    async with Listener(app) as listener, httpx.AsyncClient(base_url=listener.url, timeout=10) as http:
         yield http

@@ -53,7 +53,7 @@ def _cloudfront_viewer(scope: Mapping[str, Any]) -> str | None:
     if not hmac.compare_digest(presented.encode("latin-1"), chosen.edge_secret.encode()):
         return None
     viewer = _header(scope, b"cloudfront-viewer-address")
-    return viewer.rpartition(":")[0] if viewer else None  # "address:port", for IPv6 too
+    return viewer.rpartition(":")[0].strip("[]") if viewer else None  # "address:port", for IPv6 too
 
 
 def _header(scope: Mapping[str, Any], name: bytes) -> str | None:
