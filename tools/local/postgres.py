@@ -179,6 +179,7 @@ def _settings(run: Path, *, temporary: bool) -> list[str]:
         "wal_level": "minimal",
         "max_wal_senders": 0,
         "jit": "off",
+        "dynamic_shared_memory_type": "mmap",  # in the cluster: a killed server leaves nothing in /dev/shm
         "timezone": "UTC",
         "log_min_messages": "warning",
     }

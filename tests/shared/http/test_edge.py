@@ -5,70 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated
 
 import httpx
 import pytest
-from fastapi import APIRouter, Body, Response
-from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
 
-from shared.http.app import create_app
-from shared.http.problems import Code, CreatorNotFound, Problem
-from shared.limits.gate import ungated
-from tests.support import serve
+from shared.http.problems import Code, Problem
+from tests.shared.http.tried import SECRET
 
 MIB = 1024 * 1024
-ORIGIN = "https://app.example"
-SECRET = "hunter2-in-the-message"
-
-router = APIRouter(prefix="/tried", dependencies=[ungated("a test of the edge alone")])
-
-
-class Note(BaseModel):
-    text: str
-    stars: Annotated[int, Body(strict=True)] = 0
-
-
-@router.get("/fine")
-async def fine() -> dict[str, bool]:
-    return {"success": True}
-
-
-@router.get("/kept")
-async def kept() -> Response:
-    return Response(b"kept", headers={"Cache-Control": "public, max-age=60"})
-
-
-@router.post("/note")
-async def note(body: Note) -> dict[str, int]:
-    return {"length": len(body.text)}
-
-
-@router.get("/problem")
-async def problem() -> None:
-    raise CreatorNotFound(headers={"Retry-After": "7"})
-
-
-@router.get("/crash")
-async def crash() -> None:
-    raise RuntimeError(SECRET)
-
-
-@router.get("/half")
-async def half() -> Response:
-    async def parts() -> AsyncIterator[bytes]:
-        yield b"x" * 100
-        raise RuntimeError(SECRET)
-
-    return StreamingResponse(parts())
-
-
-@pytest.fixture
-async def http(fresh_process: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
-    fresh_process.setenv("ALLOWED_ORIGINS", f"{ORIGIN},https://admin.example")
-    async with serve(create_app("tried", router)) as client:
-        yield client
 
 
 def _assert_problem(answer: httpx.Response, status: int, code: str) -> None:
@@ -197,43 +141,6 @@ async def test_head_is_the_get_without_its_body(http: httpx.AsyncClient, path: s
     assert {n: v for n, v in head.headers.items() if n not in varying} == {
         n: v for n, v in got.headers.items() if n not in varying
     }
-
-
-# CORS
-
-
-@pytest.mark.parametrize("path", ["/tried/fine", "/tried/problem", "/tried/crash", "/tried/nowhere"])
-async def test_our_origins_may_read_every_answer(http: httpx.AsyncClient, path: str) -> None:
-    answer = await http.get(path, headers={"Origin": ORIGIN})
-    assert answer.headers["access-control-allow-origin"] == ORIGIN
-    assert answer.headers["vary"] == "Origin"
-    assert {name.strip() for name in answer.headers["access-control-expose-headers"].split(",")} == {
-        *("X-Request-Id", "RateLimit", "RateLimit-Policy", "X-RateLimit-Limit", "X-RateLimit-Remaining"),
-        *("X-RateLimit-Reset", "X-RateLimit-Mode", "Retry-After", "ETag", "X-Cache", "Idempotency-Replayed"),
-    }
-    assert "access-control-allow-credentials" not in answer.headers
-
-
-@pytest.mark.parametrize(
-    "origin", ["https://evil.example", "https://app.example.evil.example", "null", f"{ORIGIN}/", ""]
-)
-async def test_other_origins_may_read_nothing(http: httpx.AsyncClient, origin: str) -> None:
-    answer = await http.get("/tried/fine", headers={"Origin": origin})
-    assert not [name for name in answer.headers if name.startswith("access-control")]
-    assert answer.headers["vary"] == "Origin"
-
-
-async def test_preflight_is_answered_without_the_route(http: httpx.AsyncClient) -> None:
-    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "x-y"}
-    answer = await http.options("/tried/crash", headers=asked)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert answer.headers["access-control-max-age"] == "7200"
-    assert {name.strip() for name in answer.headers["access-control-allow-headers"].split(",")} == {
-        *("Content-Type", "Authorization", "X-Session-Id", "X-Request-Id", "Idempotency-Key", "If-None-Match"),
-    }
-    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(answer.headers["access-control-allow-methods"].split(", "))
-    refused = await http.options("/tried/crash", headers=asked | {"Origin": "https://evil.example"})
-    assert not [name for name in refused.headers if name.startswith("access-control")]
 
 
 # what every answer has
