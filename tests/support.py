@@ -26,9 +26,12 @@ def forget_process_state() -> None:
     client.upstash.cache_clear()
     pool.database.cache_clear()
     telemetry.logger.cache_clear()
-    logging.getLogger("digis").handlers.clear()  # they write to the standard error of the test before
+    ours = logging.getLogger("digis")
+    for handler in [one for one in ours.handlers if type(one) is logging.StreamHandler]:
+        ours.removeHandler(handler)  # it writes to the standard error of the test before
     gate.blocked.clear()
     gate.stand_in.clear()
+    gate.usage.forget()
     checks.watch.forget()
 
 

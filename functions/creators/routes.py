@@ -25,7 +25,8 @@ def _page(request: Request) -> tuple[str, ...] | None:
     """The parts of a page's key: the query as it is understood, however it was spelt."""
     try:
         query = ListQuery.model_validate(dict(request.query_params))
-    except ValidationError:
+        service.place_of(query)
+    except (ValidationError, InvalidCursor):
         return None
     return query.category or "@any", query.sort, str(query.limit), query.cursor or "@start"
 

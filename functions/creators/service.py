@@ -12,9 +12,14 @@ async def find_profile(username: str) -> CreatorOut | None:
     return None if row is None else CreatorOut(creator=Creator.model_validate(row))
 
 
+def place_of(query: ListQuery) -> Cursor | None:
+    """Where a page begins. Raise InvalidCursor for a cursor that is not of this order."""
+    return None if query.cursor is None else Cursor.decode(query.cursor, order=query.sort)
+
+
 async def list_creators(query: ListQuery) -> CreatorsOut:
     """One page. Raise InvalidCursor for a cursor that is not of this order."""
-    after = None if query.cursor is None else Cursor.decode(query.cursor, order=query.sort)
+    after = place_of(query)
     rows = await repository.list_creators(order=query.sort, category=query.category, after=after, limit=query.limit + 1)
     shown = rows[: query.limit]  # the one row more only tells that there is more
     more = len(rows) > query.limit

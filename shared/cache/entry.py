@@ -1,27 +1,50 @@
-"""What a cached value looks like in Redis: one string that carries its own soft expiry and ETag.
+"""What a cached value looks like in Redis: one string that carries its expiry, its ETag and the lease on it.
 
-    1v1763890000000:5f0c...\\n{"success":true,...}
-    1a1763890000000:\\n
+    1v1763890000000:5f0c...::0\\n{"success":true,...}        a value, fresh until then (Unix milliseconds)
+    1v1763890000000:5f0c...:9d2e...:1763890005000\\n{...}     stale, and leased to a token until then
+    1a1763890000000:::0\\n                                   it is known that there is nothing
+    1l0::9d2e...:1763890005000\\n                            nothing yet, and leased
 
-Version, `v` for a value or `a` for a remembered absence, fresh until (Unix milliseconds), ETag, and the body as it
-will be sent: a hit is served without being parsed.
+The body is what will be sent: a hit is served without being parsed. cache/lua reads and writes the same.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import time
 from dataclasses import dataclass
+from enum import IntEnum
 from hashlib import sha256
 from typing import Final
 
-_VERSION: Final = "1"
 _JITTER: Final = 0.1  # of the time: values stored together do not expire together
+_HEAD: Final = re.compile(r"1([val])(\d+):([0-9a-f]*):\w*:\d+\n")
 
 
-def now_ms() -> int:
-    """The wall clock, which the fleet shares well enough for expiries of seconds."""
-    return time.time_ns() // 1_000_000
+class State(IntEnum):
+    """What a lookup found, by the clock of Redis (cache/lua/lookup.lua)."""
+
+    FRESH = 0
+    LEASED_TO_US = 1
+    LEASED_TO_ANOTHER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a lookup brought back. `state` is None where nobody was asked or nobody answered."""
+
+    key: str | None = None
+    raw: str | None = None
+    state: State | None = None
+    token: str = ""
+
+    @classmethod
+    def of(cls, key: str, token: str, state: object, raw: object) -> Fetched:
+        """From a script's answer; what is no answer of it counts as none."""
+        if not isinstance(state, int) or state not in set(State):
+            return cls(key)
+        return cls(key, raw if isinstance(raw, str) else None, State(state), token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +52,30 @@ class Entry:
     """A cached body, or the knowledge that there is none (`body` is None)."""
 
     body: str | None
-    fresh_until_ms: int
     etag: str = ""
+    fresh_until_ms: int = 0
 
     @classmethod
-    def of(cls, body: str | None, soft_seconds: float) -> Entry:
-        """Fresh from now on; `soft_seconds` is shortened by up to a tenth."""
-        etag = sha256(body.encode()).hexdigest()[:32] if body is not None else ""
-        return cls(body, now_ms() + int(jittered(soft_seconds) * 1000), etag)
-
-    @property
-    def is_fresh(self) -> bool:
-        return now_ms() < self.fresh_until_ms
-
-    def encode(self) -> str:
-        kind = "a" if self.body is None else "v"
-        return f"{_VERSION}{kind}{self.fresh_until_ms}:{self.etag}\n{self.body or ''}"
+    def of(cls, body: str | None) -> Entry:
+        return cls(body, sha256(body.encode()).hexdigest()[:32] if body is not None else "")
 
     @classmethod
     def decode(cls, raw: str | None) -> Entry | None:
-        """Return None for what this version did not write: whatever it is, it is a miss."""
-        if raw is None or raw[:1] != _VERSION or raw[1:2] not in {"v", "a"}:
+        """Return None for a bare lease, and for what this version did not write: it is a miss."""
+        if raw is None or (head := _HEAD.match(raw)) is None or head[1] == "l":
             return None
-        head, newline, body = raw.partition("\n")
-        fresh_until, colon, etag = head[2:].partition(":")
-        if not newline or not colon or not fresh_until.isdecimal():
-            return None
-        return cls(body if head[1] == "v" else None, int(fresh_until), etag)
+        return cls(raw[head.end() :] if head[1] == "v" else None, head[3], int(head[2]))
+
+    @property
+    def kind(self) -> str:
+        return "a" if self.body is None else "v"
+
+    @property
+    def is_fresh(self) -> bool:
+        """By this process's clock, which the fleet shares well enough for expiries of seconds."""
+        return time.time_ns() // 1_000_000 < self.fresh_until_ms
 
 
-def jittered(seconds: float) -> float:
-    return seconds * (1 - _JITTER * random.random())  # noqa: S311 -- spreads load, guards nothing
+def jittered_ms(seconds: float) -> int:
+    """`seconds` less up to a tenth, in milliseconds."""
+    return int(seconds * 1000 * (1 - _JITTER * random.random()))  # noqa: S311 -- spreads load, guards nothing

@@ -15,14 +15,16 @@ class Flights:
     def __init__(self) -> None:
         self._under_way: dict[tuple[str, asyncio.AbstractEventLoop], asyncio.Future[Any]] = {}
 
+    def find(self, key: str) -> asyncio.Future[Any] | None:
+        """The computation under way, to wait for under a shield; None when there is none."""
+        return self._under_way.get((key, asyncio.get_running_loop()))
+
     async def once(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
         """Return what `compute` returns or raise what it raises; whoever comes meanwhile gets the same.
 
-        When the caller that computes is cancelled, one of those who waited takes over.
+        When the caller that computes is cancelled, one of those who waited takes over with its own `compute`.
         """
-        loop = asyncio.get_running_loop()
-        place = (key, loop)
-        while (flight := self._under_way.get(place)) is not None:
+        while (flight := self.find(key)) is not None:
             try:
                 result: T = await asyncio.shield(flight)
             except asyncio.CancelledError:
@@ -30,7 +32,8 @@ class Flights:
                     raise  # it is this caller that was cancelled, not the one that computes
             else:
                 return result
-        flight = self._under_way[place] = loop.create_future()
+        place = (key, asyncio.get_running_loop())
+        flight = self._under_way[place] = place[1].create_future()
         try:
             value = await compute()
         except asyncio.CancelledError:

@@ -36,7 +36,7 @@ async def respond(
     revalidated: Revalidated | None = None,
 ) -> Response:
     """Answer from what the gate fetched, or from `load`. Raise `absent` where there is nothing to show."""
-    answer = await space.answer(call.fetched.key, call.fetched.raw, load)
+    answer = await space.answer(call.fetched, load)
     _note(answer)
     if answer.entry.body is None:
         raise absent(headers={"X-Cache": answer.outcome})

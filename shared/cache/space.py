@@ -1,4 +1,4 @@
-"""Cache-aside: a typed family of values, each loaded from the truth when the cache has none.
+"""Cache-aside: a typed family of values, each loaded from the truth when the cache has none that is fresh.
 
 A value is cached as the JSON body of its response. `get_or_load` gives the model, `respond` (respond.py) the bytes.
 """
@@ -12,10 +12,12 @@ from typing import Final, Generic, TypeVar
 from fastapi import Request
 from pydantic import BaseModel
 
-from shared.cache.entry import Entry, jittered
+from shared.cache import lease
+from shared.cache.entry import Entry, Fetched, State, jittered_ms
 from shared.cache.flight import Flights
 from shared.cache.spaces import Times
 from shared.http.problems import UpstreamUnavailable
+from shared.postgres.pool import Transaction
 from shared.upstash import keys
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError
@@ -60,63 +62,83 @@ class Space(Generic[M]):
         return Lookup(key)
 
     async def get(self, *parts: str) -> M | None:
-        """The cached model if it is fresh; None when there is none, or nobody answers."""
-        entry = Entry.decode(await _read(self.key(*parts)))
+        """The cached model if it is fresh; None when there is none, or nobody answers. Takes no lease."""
+        client = upstash()
+        if client is None:
+            return None
+        try:
+            (raw,) = await client.run(["GET", self.key(*parts)])
+        except UpstashError:
+            return None  # a cache error is a miss
+        entry = Entry.decode(raw if isinstance(raw, str) else None)
         return self._parse(entry) if entry and entry.is_fresh else None
-
-    async def set(self, *parts: str, value: M | None) -> None:
-        """Cache a value, or that there is none."""
-        await self._store(self.key(*parts), self._entry(value))
 
     async def get_or_load(self, *parts: str, load: Callable[[], Awaitable[M | None]]) -> M | None:
         """The fresh cached model, or what `load` returns, which is then cached (an absence too, more briefly).
 
         Raise what `load` raises, unless there is a stale value to serve in place of UpstreamUnavailable.
         """
-        key = self.key(*parts)
-        answer = await self.answer(key, await _read(key), load)
+        answer = await self.answer(await lease.ask(self.key(*parts)), load)
         return self._parse(answer.entry)
 
-    async def answer(self, key: str | None, raw: str | None, load: Callable[[], Awaitable[M | None]]) -> Answer:
-        """From what Redis held (`raw`), or from the truth: at most one load at a time in this process.
+    def drop(self, transaction: Transaction, *parts: str) -> None:
+        """Have the value dropped when this transaction commits: no read that begins after that sees the old one."""
+        transaction.drop_cached(self.key(*parts))
 
+    async def answer(self, fetched: Fetched, load: Callable[[], Awaitable[M | None]]) -> Answer:
+        """From what a lookup fetched, or from the truth: one caller in the fleet computes, if Redis can say which.
+
+        The others are served the stale value, or wait for the first one (a second at most) where there is none.
         Without a key, for a request that cannot name one, nothing is cached.
         """
-        if key is None:
-            return Answer(self._entry(await load()), "miss")
-        cached = Entry.decode(raw)
-        if cached and cached.is_fresh:
+        if fetched.key is None:
+            return Answer(Entry.of(_body(await load())), "miss")
+        cached = Entry.decode(fetched.raw)
+        if cached and fetched.state is State.FRESH:
             return Answer(cached, "hit")
-
-        async def fill() -> Entry:
-            entry = self._entry(await load())
-            await self._store(key, entry)
-            return entry
-
+        if cached and fetched.state is State.LEASED_TO_ANOTHER:
+            return Answer(cached, "stale")
         try:
-            return Answer(await _flights.once(key, fill), "miss")
+            return Answer(await self._fresh(fetched, load), "miss")
         except UpstreamUnavailable:
             if cached is None:
                 raise
             return Answer(cached, "stale")
 
-    def _entry(self, value: M | None) -> Entry:
-        if value is None:
-            return Entry.of(None, self._times.absent)
-        return Entry.of(value.model_dump_json(), self._times.soft)
+    async def _fresh(self, fetched: Fetched, load: Callable[[], Awaitable[M | None]]) -> Entry:
+        key = fetched.key or ""
+
+        async def compute() -> Entry:
+            return Entry.of(_body(await load()))
+
+        async def compute_and_fill() -> Entry:
+            try:
+                entry = await compute()
+            except UpstreamUnavailable:
+                await lease.give_back(key, fetched.token)
+                raise
+            await self._fill(key, fetched.token, entry)
+            return entry
+
+        async def follow() -> Entry:
+            found = await lease.wait(key, lambda: _flights.find(lease.name(key)))
+            if isinstance(found, Entry):
+                return found
+            return await (self._fresh(found, load) if found.state is State.LEASED_TO_US else compute())
+
+        if fetched.state is State.LEASED_TO_US:
+            return await _flights.once(lease.name(key), compute_and_fill)
+        if fetched.state is State.LEASED_TO_ANOTHER:
+            return await _flights.once(key, follow)
+        return await _flights.once(key, compute)  # nobody to ask: one load at a time in this process
+
+    async def _fill(self, key: str, token: str, entry: Entry) -> None:
+        soft = self._times.absent if entry.body is None else self._times.soft
+        hard = self._times.absent if entry.body is None else self._times.hard
+        await lease.fill(key, token, entry, fresh_ms=jittered_ms(soft), kept_ms=jittered_ms(hard))
 
     def _parse(self, entry: Entry) -> M | None:
         return None if entry.body is None else self._model.model_validate_json(entry.body)
-
-    async def _store(self, key: str, entry: Entry) -> None:
-        seconds = self._times.absent if entry.body is None else self._times.hard
-        client = upstash()
-        if client is None:
-            return
-        try:
-            await client.run(["SET", key, entry.encode(), "EX", max(1, round(jittered(seconds)))])
-        except UpstashError:
-            return  # the value was served all the same; the next caller will load it again
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +154,5 @@ class Lookup:
             return None
 
 
-async def _read(key: str) -> str | None:
-    client = upstash()
-    if client is None:
-        return None
-    try:
-        (raw,) = await client.run(["GET", key])
-    except UpstashError:
-        return None  # a cache error is a miss
-    return raw if isinstance(raw, str) else None
+def _body(value: BaseModel | None) -> str | None:
+    return None if value is None else value.model_dump_json()

@@ -23,3 +23,6 @@ LISTS: Final = Times(soft=60, hard=keys.SHORT)
 ANALYTICS: Final = Times(soft=keys.MEDIUM, hard=keys.LONG)
 BALANCES: Final = Times(soft=30, hard=keys.SHORT)
 USERS: Final = Times(soft=keys.SHORT, hard=keys.MEDIUM)
+
+# A lease outlives the slowest load (a transaction's 3 s and a trip), and little more: its holder may have been killed.
+LEASE_MS: Final = 5000

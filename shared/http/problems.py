@@ -93,6 +93,10 @@ class InvalidCursor(Problem):
     code, status, detail = Code.INVALID_CURSOR, 400, "This cursor was not given out for this list."
 
 
+class Unauthenticated(Problem):
+    code, status, detail = Code.UNAUTHENTICATED, 401, "This needs a session: none, or one that has ended, was sent."
+
+
 class NotFound(Problem):
     code, status, detail = Code.NOT_FOUND, 404, "There is nothing at this path."
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from shared.limits.policies import Policy
 from shared.limits.window import Verdict
-from shared.upstash.errors import CommandFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,9 @@ class Admission:
         return headers
 
 
-def verdicts_of(answer: Any) -> list[Verdict]:
-    """The script's flat answer as one verdict a tier. Raise the error that came instead, or ValueError."""
-    if isinstance(answer, CommandFailed):
-        raise answer
-    if not isinstance(answer, list) or len(answer) < 3 or not all(isinstance(part, int) for part in answer):  # noqa: PLR2004
+def verdicts_of(answer: Any, tiers: int) -> list[Verdict]:
+    """What admit.lua answered, as one verdict a tier. Raise ValueError for anything else."""
+    if not isinstance(answer, list) or len(answer) != 1 + 2 * tiers or not all(isinstance(n, int) for n in answer):
         raise ValueError("not an answer of admit.lua")
     admitted, pairs = answer[0] == 1, answer[1:]
     return [Verdict(admitted, remaining, wait) for remaining, wait in zip(pairs[::2], pairs[1::2], strict=True)]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shared import telemetry
 from shared.http.problems import UpstreamUnavailable
+from shared.postgres import outbox
 from shared.settings import settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class Transaction:
 
     def __init__(self, connection: PoolConnectionProxy[Any]) -> None:
         self._connection = connection
+        self.dropped: list[str] = []
+
+    def drop_cached(self, key: str) -> None:
+        """Have Redis forget this key when the transaction commits."""
+        self.dropped.append(key)
+
+    async def execute(self, sql: str, *arguments: Any) -> None:
+        telemetry.count_query()
+        await self._connection.execute(sql, *arguments)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         telemetry.count_query()
@@ -62,7 +72,7 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
-        """Commit at the end of the block, roll back when it raises.
+        """Commit at the end of the block, roll back when it raises. Cached values to drop are dropped after that.
 
         Raise DatabaseUnavailable when Postgres cannot be reached, answers too slowly or goes away.
         """
@@ -70,7 +80,9 @@ class Database:
             async with asyncio.timeout(TRANSACTION_SECONDS):
                 connection = await self._begin(read_only=read_only)
                 try:
-                    yield Transaction(connection)
+                    transaction = Transaction(connection)
+                    yield transaction
+                    row_id = await outbox.record(transaction, transaction.dropped) if transaction.dropped else None
                     await connection.execute("COMMIT")
                 except BaseException as error:
                     await self._give_up(connection, error)
@@ -81,6 +93,8 @@ class Database:
                 raise
             telemetry.logger().warning("postgres is unavailable: %s", type(error).__name__)
             raise DatabaseUnavailable from error
+        if row_id is not None:
+            await outbox.send(self, row_id, transaction.dropped)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Read some rows, in a transaction of their own."""

@@ -70,7 +70,7 @@ class Batcher:
         """
         record = telemetry.current()
         if record is not None and record.upstash_is_out:
-            raise UpstashUnavailable("it was out earlier in this request")
+            raise UpstashUnavailable("it was out earlier in this request", maybe_applied=False)
         name = str(command[0])
         deadline = self._loop.time() + self._deadline_seconds
         rider = _Rider(name, _encode(name, command), self._loop.create_future(), record, deadline)
@@ -85,7 +85,7 @@ class Batcher:
         record = telemetry.current()
         if record is not None:
             if record.upstash_is_out:
-                raise UpstashUnavailable("it was out earlier in this request")
+                raise UpstashUnavailable("it was out earlier in this request", maybe_applied=False)
             record.trips += 1
         names = [str(command[0]) for command in commands]
         batch = Batch(names, [_encode(name, command) for name, command in zip(names, commands, strict=True)])

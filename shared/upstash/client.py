@@ -16,7 +16,7 @@ from shared.settings import settings
 from shared.upstash.batch import Batcher, Command
 from shared.upstash.breaker import Breaker
 from shared.upstash.errors import CommandFailed
-from shared.upstash.scripts import ScriptCall
+from shared.upstash.scripts import Script, ScriptCall
 from shared.upstash.sdk import (
     AsyncJsonCommands,
     AsyncPipeline,
@@ -68,8 +68,13 @@ class Upstash(Redis):
             if isinstance(command, ScriptCall) and isinstance(result, CommandFailed) and result.script_is_unknown
         ]
         if unknown:
-            again = await self._ride([commands[place].in_full() for place in unknown])  # type: ignore[attr-defined]
-            for place, result in zip(unknown, again, strict=True):
+            calls = {place: call for place in unknown if isinstance(call := commands[place], ScriptCall)}
+            in_full = [call.in_full() for call in calls.values()]
+            # Redis was emptied, or is new to us: the other scripts will be missing too, and ride along.
+            others = Script.known.keys() - {call.script.sha for call in calls.values()}
+            loads = [["SCRIPT", "LOAD", Script.known[sha].source] for sha in sorted(others)]
+            again = await self._ride([*in_full, *loads])
+            for place, result in zip(calls, again, strict=False):
                 results[place] = result
         return results
 

@@ -8,11 +8,15 @@ class UpstashError(Exception):
 
 
 class UpstashUnavailable(UpstashError):
-    """Nobody answered as Upstash does: network, deadline, 5xx or 429. Whether a write was applied is unknown."""
+    """Nobody answered as Upstash does: network, deadline, 5xx or 429.
 
-    def __init__(self, reason: str) -> None:
+    `maybe_applied` is False when it is certain that no command of the trip was carried out: nothing was sent.
+    """
+
+    def __init__(self, reason: str, *, maybe_applied: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.maybe_applied = maybe_applied
 
 
 class UpstashRefused(UpstashError):

@@ -64,7 +64,7 @@ class Transport:
         Raise UpstashUnavailable, or UpstashRefused for a 401 or 403.
         """
         if not self._breaker.admit():
-            raise UpstashUnavailable("the circuit is open")
+            raise UpstashUnavailable("the circuit is open", maybe_applied=False)
         try:
             async with asyncio.timeout_at(deadline):
                 reply = await self._exchange(f"{self._base_path}/{path}".encode("ascii"), batch)
@@ -116,10 +116,13 @@ class Transport:
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(
-                Connection, self._host, self._port, ssl=_tls_context() if self._tls else None
-            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, connection = await loop.create_connection(
+                    Connection, self._host, self._port, ssl=_tls_context() if self._tls else None
+                )
+        except (OSError, TimeoutError) as error:  # certificates that are not right are OSErrors too
+            raise UpstashUnavailable(f"no connection: {type(error).__name__}", maybe_applied=False) from error
         return connection
 
 

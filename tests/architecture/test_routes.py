@@ -10,7 +10,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from shared.http.problems import Code, Problem
 from shared.limits.gate import gate, ungated
-from shared.limits.policies import API, PUBLIC
+from shared.limits.policies import PAYMENT, PUBLIC
 from tests.architecture.route_rules import blocking_parts, routes_of, routes_without_one_gate, wrapped_middleware
 from tools.functions import function_names, load_app, merged_openapi
 
@@ -84,9 +84,9 @@ def test_wrapped_middleware_is_seen() -> None:
     assert len(wrapped_middleware(app)) == 1
 
 
-def test_policy_whose_tiers_are_not_built_is_refused_when_it_is_declared() -> None:
-    with pytest.raises(NotImplementedError, match="user_else_ip"):
-        gate(API)
+def test_policy_that_counts_users_is_refused_where_nobody_can_tell_who_calls() -> None:
+    with pytest.raises(ValueError, match="payment counts users"):
+        gate(PAYMENT)
 
 
 def test_every_problem_has_a_code_of_its_own() -> None:

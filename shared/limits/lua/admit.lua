@@ -1,20 +1,8 @@
--- Admit a request against every tier of its policy, or charge none of them.
+-- A part of scripts: admit a request against every tier of its policy, or charge none of them.
 --
 -- A two-bucket weighted sliding window: what the previous fixed window still weighs, plus the current one, as
--- upstash_ratelimit's SlidingWindow reckons it. One key per tier holds "index:current:previous". The clock is
--- Redis's own, so callers' clocks do not matter. shared/limits/window.py is the same in Python.
---
--- KEYS[i]        the bucket of tier i
--- ARGV[1]        what the request costs (1)
--- ARGV[2i]       the quota of tier i
--- ARGV[2i + 1]   the window of tier i in milliseconds
--- returns        {admitted, remaining 1, wait 1, remaining 2, wait 2, ...}; admitted is 1 or 0; wait is in
---                milliseconds: until this tier would admit the request if it would not now or has nothing left,
---                else until its window ends
-
-local cost = tonumber(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- upstash_ratelimit's SlidingWindow reckons it. One key per tier holds "index:current:previous". Needs `now`
+-- (clock.lua). shared/limits/window.py is the same in Python.
 
 -- `elapsed` is below zero when the clock went back at a failover: then the window counts as not yet begun.
 local function weigh(count, elapsed, window)
@@ -31,8 +19,7 @@ local function admissible_from(count, room, window)
 end
 
 -- Milliseconds until a request of this cost would be admitted, if nothing else is charged meanwhile.
-local function wait_for(bucket, quota)
-  local room = quota - cost
+local function wait_for(bucket, room)
   if room < 0 then
     return 2 * bucket.window -- never, in truth: it costs more than there is
   end
@@ -42,9 +29,9 @@ local function wait_for(bucket, quota)
   return bucket.window - bucket.elapsed + admissible_from(bucket.current, room, bucket.window)
 end
 
-local function read(key, window)
+local function read_bucket(key, quota, window)
   local index = math.floor(now / window)
-  local bucket = { index = index, current = 0, previous = 0, window = window }
+  local bucket = { quota = quota, window = window, index = index, current = 0, previous = 0 }
   local stored = redis.call('GET', key)
   if stored then
     local at, current, previous = string.match(stored, '^(%d+):(%d+):(%d+)$')
@@ -56,35 +43,38 @@ local function read(key, window)
     end
   end
   bucket.elapsed = now - bucket.index * window
+  bucket.weight = bucket.current + weigh(bucket.previous, bucket.elapsed, window)
   return bucket
 end
 
-local buckets = {}
-local admitted = 1
-for i, key in ipairs(KEYS) do
-  local quota, window = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  local bucket = read(key, window)
-  bucket.weight = bucket.current + weigh(bucket.previous, bucket.elapsed, window)
-  if bucket.weight + cost > quota then
-    admitted = 0
+-- keys            the bucket of each tier
+-- cost            of the request (1)
+-- numbers, first  quota and window in milliseconds of each tier, in turn, from numbers[first] on
+-- returns         {admitted, remaining 1, wait 1, remaining 2, wait 2, ...}; admitted is 1 or 0; wait is in
+--                 milliseconds: until this tier would admit the request if it would not now or has nothing left,
+--                 else until its window ends
+local function admit(keys, cost, numbers, first)
+  local buckets, admitted = {}, 1
+  for i, key in ipairs(keys) do
+    buckets[i] = read_bucket(key, tonumber(numbers[first + 2 * i - 2]), tonumber(numbers[first + 2 * i - 1]))
+    if buckets[i].weight + cost > buckets[i].quota then
+      admitted = 0
+    end
   end
-  buckets[i] = bucket
+  local answer = { admitted }
+  for i, bucket in ipairs(buckets) do
+    if admitted == 1 then
+      bucket.current = bucket.current + cost
+      bucket.weight = bucket.weight + cost
+      local value = string.format('%d:%d:%d', bucket.index, bucket.current, bucket.previous)
+      redis.call('SET', keys[i], value, 'PX', 2 * bucket.window)
+    end
+    local wait = bucket.window - bucket.elapsed
+    if bucket.weight + cost > bucket.quota then
+      wait = wait_for(bucket, bucket.quota - cost)
+    end
+    answer[#answer + 1] = math.max(0, bucket.quota - bucket.weight)
+    answer[#answer + 1] = wait
+  end
+  return answer
 end
-
-local answer = { admitted }
-for i, key in ipairs(KEYS) do
-  local quota, bucket = tonumber(ARGV[2 * i]), buckets[i]
-  if admitted == 1 then
-    bucket.current = bucket.current + cost
-    bucket.weight = bucket.weight + cost
-    local value = string.format('%d:%d:%d', bucket.index, bucket.current, bucket.previous)
-    redis.call('SET', key, value, 'PX', 2 * bucket.window)
-  end
-  local wait = bucket.window - bucket.elapsed
-  if bucket.weight + cost > quota then
-    wait = wait_for(bucket, quota)
-  end
-  answer[#answer + 1] = math.max(0, quota - bucket.weight)
-  answer[#answer + 1] = wait
-end
-return answer
