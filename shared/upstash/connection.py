@@ -107,10 +107,11 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         response, body = self._response, b"".join(self._chunks)
         self._response, self._chunks, self._size = None, [], 0
-        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+        unasked, _ = self._h11.trailing_data  # would be taken for the answer to the next request
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE and not unasked:
             self._h11.start_next_cycle()
         else:
-            self.usable = False  # `Connection: close`
+            self.usable = False  # `Connection: close`, or a confused peer
         if response is not None and self._waiter is not None and not self._waiter.done():
             token = next((value for name, value in response.headers if name == b"upstash-sync-token"), None)
             self._waiter.set_result(Reply(response.status_code, token, body))

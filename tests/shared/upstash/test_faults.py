@@ -1,0 +1,260 @@
+"""Each way in which Upstash can be out gives its named error inside the deadline, and nothing is applied twice."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from shared import telemetry
+from shared.upstash.breaker import FAILURES_TO_OPEN, OPEN_SECONDS
+from shared.upstash.client import Upstash
+from shared.upstash.errors import UpstashRefused, UpstashUnavailable
+from tests.conftest import Services
+from tests.shared.upstash.conftest import DEADLINE_SECONDS
+from tests.shared.upstash.peer import CLOSE, Peer, reply
+from tools.local.rest.faults import Mode
+from tools.local.rest.server import RestServer
+
+BREAKING = [Mode.REFUSE, Mode.HANG, Mode.SLOW, Mode.ERROR_500, Mode.CUT, Mode.LOST]
+SLACK_SECONDS = 0.25  # of a busy machine, over a deadline
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+PONG = b'[{"result":"PONG"}]'
+
+
+@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.parametrize("mode", BREAKING)
+async def test_named_error_inside_the_deadline_and_then_it_works_again(
+    client: Upstash, server: RestServer, mode: Mode, *, warm: bool
+) -> None:
+    if warm:
+        await client.ping()
+    await server.faults.set(mode)
+    started = time.monotonic()
+    with pytest.raises(UpstashUnavailable) as out:
+        await client.incr("n")
+    assert time.monotonic() - started < DEADLINE_SECONDS + SLACK_SECONDS
+    assert out.value.maybe_applied or mode is Mode.REFUSE
+    await server.faults.set(Mode.OK)
+    assert await client.ping() == "PONG"
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.LOST, Mode.ERROR_500, Mode.HANG])
+async def test_write_whose_reply_was_lost_is_never_applied_twice(
+    client: Upstash, server: RestServer, mode: Mode
+) -> None:
+    await client.ping()
+    await server.faults.set(mode, count=1)
+    with pytest.raises(UpstashUnavailable):
+        await client.incr("n")
+    assert await server.command("GET", "n") == (b"1" if mode in {Mode.CUT, Mode.LOST} else None)
+
+
+async def test_batch_with_one_write_is_not_repeated(client: Upstash, server: RestServer) -> None:
+    await server.faults.set(Mode.LOST, count=1)
+    results = await asyncio.gather(client.get("a"), client.incr("n"), return_exceptions=True)
+    assert [type(result) for result in results] == [UpstashUnavailable, UpstashUnavailable]
+    assert await server.command("GET", "n") == b"1"
+
+
+@pytest.mark.parametrize("mode", [Mode.CUT, Mode.LOST])
+async def test_batch_of_reads_is_repeated_once(client: Upstash, server: RestServer, mode: Mode) -> None:
+    await server.command("SET", "a", "x")
+    await server.faults.set(mode, count=1)
+    assert await asyncio.gather(client.get("a"), client.ttl("a")) == ["x", -1]
+    assert server.requests == 2
+    await server.faults.set(mode, count=2)
+    with pytest.raises(UpstashUnavailable):
+        await client.get("a")
+    assert server.requests == 4
+
+
+async def test_repeat_is_inside_the_same_deadline(server: RestServer, client: Upstash) -> None:
+    server.faults.latency = DEADLINE_SECONDS * 0.7
+    await server.faults.set(Mode.LOST, count=1)
+    started = time.monotonic()
+    with pytest.raises(UpstashUnavailable):
+        await client.get("a")
+    assert time.monotonic() - started < DEADLINE_SECONDS + SLACK_SECONDS
+
+
+@pytest.mark.parametrize("token", ["wrong", "x" * 500])
+async def test_wrong_token_is_refused_and_no_outage(server: RestServer, token: str) -> None:
+    client = Upstash(server.url, token)
+    for _ in range(FAILURES_TO_OPEN + 1):
+        with pytest.raises(UpstashRefused, match="Upstash answered 401") as refused:
+            await client.ping()
+        assert token not in str(refused.value)
+    assert server.requests == FAILURES_TO_OPEN + 1, "the breaker stays closed"
+    await client.close()
+
+
+async def test_breaker_opens_probes_and_closes(server: RestServer) -> None:
+    client = Upstash(server.url, "local", deadline_seconds=0.1)
+    clock = [0.0]
+    client._breaker._clock = lambda: clock[0]
+    await server.faults.set(Mode.ERROR_500)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(UpstashUnavailable, match="HTTP 500"):
+            await client.ping()
+    asked = server.requests
+    with pytest.raises(UpstashUnavailable, match="circuit is open") as refused:
+        await client.ping()
+    assert server.requests == asked
+    assert not refused.value.maybe_applied
+
+    clock[0] += OPEN_SECONDS
+    with pytest.raises(UpstashUnavailable, match="HTTP 500"):
+        await client.ping()  # the probe
+    with pytest.raises(UpstashUnavailable, match="circuit is open"):
+        await client.ping()
+    assert server.requests == asked + 1
+
+    await server.faults.set(Mode.OK)
+    clock[0] += OPEN_SECONDS
+    assert await client.ping() == "PONG"
+    assert await client.ping() == "PONG"
+    await client.close()
+
+
+async def test_only_one_probe_goes_at_a_time_and_a_cancelled_one_gives_up_its_place(server: RestServer) -> None:
+    client = Upstash(server.url, "local", deadline_seconds=0.3)
+    clock = [0.0]
+    client._breaker._clock = lambda: clock[0]
+    await server.faults.set(Mode.ERROR_500)
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(UpstashUnavailable):
+            await client.ping()
+    clock[0] += OPEN_SECONDS
+    await server.faults.set(Mode.HANG)
+    asked = server.requests
+    probe = asyncio.create_task(client.ping())
+    while server.requests == asked:  # noqa: ASYNC110 -- the server has no event for it, and needs none
+        await asyncio.sleep(0)
+    with pytest.raises(UpstashUnavailable, match="circuit is open"):
+        await client.ping()
+    probe.cancel()
+    await asyncio.gather(probe, return_exceptions=True)
+    await server.faults.set(Mode.OK)
+    assert await client.ping() == "PONG"
+    await client.close()
+
+
+async def test_request_that_saw_it_out_makes_no_further_trip(client: Upstash, server: RestServer) -> None:
+    telemetry.begin(telemetry.RequestRecord("id", "GET", "/"))
+    await server.faults.set(Mode.ERROR_500, count=1)
+    with pytest.raises(UpstashUnavailable, match="HTTP 500"):
+        await client.ping()
+    with pytest.raises(UpstashUnavailable, match="earlier in this request"):
+        await client.ping()
+    with pytest.raises(UpstashUnavailable, match="earlier in this request"):
+        await client.multi().set("a", 1).exec()
+    assert server.requests == 1
+    record = telemetry.current()
+    assert record is not None
+    assert record.trips == 1
+
+
+async def test_deadline_counts_from_when_a_command_was_issued(client: Upstash, server: RestServer) -> None:
+    """Commands that wait for a trip to be free do not wait longer than any other."""
+    await server.faults.set(Mode.HANG)
+    started = time.monotonic()
+
+    async def later(number: int) -> None:
+        await asyncio.sleep(number * 0.02)
+        with pytest.raises(UpstashUnavailable):
+            await client.incr("n")
+
+    await asyncio.gather(*(later(number) for number in range(10)))
+    assert time.monotonic() - started < 10 * 0.02 + DEADLINE_SECONDS + SLACK_SECONDS
+
+
+# replies that are not Upstash's
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (reply(b"<html>"), "not Upstash's JSON"),
+        (reply(b""), "not Upstash's JSON"),
+        (reply(b"[]"), "does not match"),
+        (reply(b'[{"result":1},{"result":2}]'), "does not match"),
+        (reply(b'{"result":"PONG"}'), "does not match"),
+        (reply(b'["PONG"]'), "neither a result nor an error"),
+        (reply(b'[{"error":5}]'), "neither a result nor an error"),
+        (reply(PONG, status="429 Too Many Requests"), "HTTP 429"),
+        (reply(PONG, status="503 Service Unavailable"), "HTTP 503"),
+        (reply(b"", status="302 Found", headers="Location: https://elsewhere.example\r\n"), "HTTP 302"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n" + b"x" * 17_000_000, "not HTTP, or half of it"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "not HTTP, or half of it"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", "not HTTP, or half of it"),
+        (CHUNKED + b"zz\r\n", "not HTTP, or half of it"),
+    ],
+)
+async def test_reply_that_is_not_upstashs_is_an_outage(answer: bytes, said: str) -> None:
+    async with Peer([answer] * 2) as peer:
+        client = Upstash(peer.url, "local")
+        with pytest.raises(UpstashUnavailable, match=said):
+            await client.incr("n")
+        assert len(peer.requests) == 1
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [reply(PONG)],
+        [bytes([byte]) for byte in reply(PONG)],
+        [CHUNKED, b"5\r\n" + PONG[:5] + b"\r\n", b"e\r\n" + PONG[5:], b"\r\n0\r\n\r\n"],
+        [CHUNKED + b"13\r\n" + PONG + b"\r\n0\r\nTrailer: x\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", PONG, CLOSE],
+        [b"HTTP/1.1 100 Continue\r\n\r\n", reply(PONG)],
+        [reply(PONG, headers="Upstash-Sync-Token: abc\r\nX-Other: y\r\n")],
+    ],
+    ids=["whole", "byte by byte", "chunked", "chunked with a trailer", "until it closes", "after 100", "headers"],
+)
+async def test_reply_is_read_however_it_is_cut(parts: list[bytes]) -> None:
+    async with Peer([parts]) as peer:
+        client = Upstash(peer.url, "local")
+        assert await client.ping() == "PONG"
+        await client.close()
+
+
+async def test_connection_that_says_close_is_not_used_again() -> None:
+    async with Peer([reply(PONG, headers="Connection: close\r\n"), reply(PONG)], close_after=1) as peer:
+        client = Upstash(peer.url, "local")
+        assert [await client.ping(), await client.ping()] == ["PONG", "PONG"]
+        assert peer.connections == 2
+        await client.close()
+
+
+async def test_words_that_nobody_asked_for_end_the_connection() -> None:
+    async with Peer([[reply(PONG), reply(b'[{"result":"forged"}]')], reply(PONG)]) as peer:
+        client = Upstash(peer.url, "local")
+        assert await client.ping() == "PONG"
+        await asyncio.sleep(0.02)  # the forged words arrive
+        assert await client.ping() == "PONG"
+        await client.close()
+
+
+async def test_request_is_what_upstash_expects() -> None:
+    async with Peer([reply(PONG)]) as peer:
+        client = Upstash(f"{peer.url}/base", "secret")
+        await client.execute(["SET", "k", "ü", "EX", 5])
+        head, _, body = peer.requests[0].partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert lines[0] == b"POST /base/pipeline HTTP/1.1"
+        assert b"Authorization: Bearer secret" in lines
+        assert body == '[["SET","k","ü","EX",5]]'.encode()
+        await client.close()
+
+
+async def test_address_that_answers_nothing_is_given_up_in_time(services: Services) -> None:
+    client = Upstash("http://192.0.2.1:9", "local", deadline_seconds=0.8)  # TEST-NET: nobody
+    started = time.monotonic()
+    with pytest.raises(UpstashUnavailable) as out:
+        await client.incr("n")
+    assert time.monotonic() - started < 0.3 + SLACK_SECONDS
+    assert not out.value.maybe_applied
+    await client.close()
