@@ -114,7 +114,7 @@ class Space(Generic[M]):
         async def compute_and_fill() -> Entry:
             try:
                 entry = await compute()
-            except UpstreamUnavailable:
+            except Exception:
                 await lease.give_back(key, fetched.token)
                 raise
             await self._fill(key, fetched.token, entry)

@@ -80,9 +80,8 @@ def test_twin_in_python_equals_the_script_for_any_tiers_and_cost(services: Servi
             order = [chance.sample(range(4), tiers) for _ in one.times]  # now these identities, now others
             answers = redis.run(
                 [
-                    *("EVALSHA", script, tiers, *(f"{one.name}:{identity}" for identity in identities), cost),
-                    *([one.quota, one.window] * tiers),
-                    now,
+                    *("EVALSHA", script, str(tiers), *(f"{one.name}:{identity}" for identity in identities)),
+                    *(cost, *([one.quota, one.window] * tiers), now),
                 ]
                 for now, cost, identities in zip(one.times, costs, order, strict=True)
             )
@@ -134,7 +133,8 @@ def _at(buckets: list[Bucket], quota: int, window: int, now: int) -> list[Verdic
 
 @given(history, st.integers(1, 12), st.sampled_from([100, 1000, 60_000]))
 def test_no_fixed_window_admits_more_than_its_quota(gaps: list[int], quota: int, window: int) -> None:
-    bucket, now, admitted = Bucket(), START, {}
+    bucket, now = Bucket(), START
+    admitted: dict[int, int] = {}
     for gap in gaps:
         now += gap
         (verdict,) = admit([bucket], quota, window, now)
