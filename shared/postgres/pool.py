@@ -108,8 +108,8 @@ class Database:
 
     async def close(self) -> None:
         """Drop every connection. The database can be used again: it will connect anew."""
-        pool, self._pool, self._loop = self._pool, None, None
-        if pool is not None:
+        pool, loop, self._pool, self._loop = self._pool, self._loop, None, None
+        if pool is not None and loop is asyncio.get_running_loop():  # another loop's sockets end with their objects
             pool.terminate()
 
     async def _begin(self, *, read_only: bool) -> PoolConnectionProxy[Any]:
@@ -187,7 +187,8 @@ def _is_outage(error: BaseException) -> bool:
         | asyncpg.ConnectionDoesNotExistError
         | asyncpg.OperatorInterventionError  # shutting down, starting up, statement_timeout
         | asyncpg.InsufficientResourcesError  # too many connections
-        | asyncpg.InvalidAuthorizationSpecificationError,  # our own URL is wrong: an outage until it is mended
+        | asyncpg.InvalidAuthorizationSpecificationError  # our own URL is wrong: an outage until it is mended
+        | asyncpg.InternalClientError,  # the server's farewell came in the middle of what was being said
     ) or (type(error) is asyncpg.InterfaceError and "closed" in str(error))
 
 

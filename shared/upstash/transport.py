@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
@@ -86,7 +87,8 @@ class Transport:
     def abandon(self) -> None:
         """Let go of every connection, also when the loop they lived in is closed."""
         for connection in self._idle:
-            connection.abort()
+            with contextlib.suppress(RuntimeError):  # that loop is closed: the socket closes with its object
+                connection.abort()
         self._idle.clear()
 
     async def _exchange(self, target: bytes, batch: Batch) -> Reply:

@@ -39,9 +39,16 @@ async def _at_once(services: Services, rest: RestServer, database_name: str, pro
         "DATABASE_URL": services.postgres.url(database_name),
         "PYTHONPATH": ".",
     }
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE, "stderr": asyncio.subprocess.DEVNULL}
     running = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", CALLER, cwd=ROOT, env=env, limit=1 << 24, **pipes)
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CALLER),
+            cwd=ROOT,
+            env=env,
+            limit=1 << 24,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
         for _ in range(processes)
     ]
     for process in running:
