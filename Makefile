@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check lint types format lock openapi bench package package-vercel clean
+.PHONY: help setup dev test test-slow check lint types format lock openapi bench package package-vercel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ dev: setup ## run everything on this laptop (make dev ARGS='--port 9000 --fresh'
 test: setup ## the tests (make test ARGS='-k creators')
 	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/python -m pytest $(ARGS)
 
+test-slow: setup ## the tests that start whole stacks: a few minutes more
+	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/python -m pytest -m slow $(ARGS)
+
 check: lint types ## what CI checks before the tests: lint, format and types
 
 lint: setup
@@ -50,7 +53,10 @@ lock: setup ## write the locks again from pyproject.toml (hashes, no addresses)
 openapi: setup ## write openapi.json again from the routes
 	@$(BIN)/digis openapi > openapi.json.new && mv openapi.json.new openapi.json
 
-bench package package-vercel: ## not built yet: these say so and fail
+bench: setup ## measure ratios side by side; writes tools/bench/results/latest.*
+	@$(BIN)/python -m tools.bench $(ARGS)
+
+package package-vercel: ## not built yet: these say so and fail
 	@echo 'make $@ is not built yet (see CHANGELOG.md, "Not built yet")' >&2; exit 2
 
 clean: ## remove what was made here: .venv, build output, caches (not .digis, your local data)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 KEY_CHARACTERS: Final = 32  # the least that one of our own keys may have where it is deployed
+
+_WORD: Final = re.compile(r"[A-Za-z0-9._:-]{0,60}")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as browsers write them: no capitals, no path
+_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}  # which they leave out
 
 # Local only: a laptop's identifiers are not worth a secret. A deployed function refuses to start without one.
 LOCAL_HMAC_KEY: Final = "local-only-identity-key-not-a-secret-at-all"
@@ -64,15 +69,16 @@ class Settings:
         """Raise SettingsInvalid for a value that cannot be right; leave unset what is not set."""
         platform = _platform(env)
         stage = env.get("STAGE") or env.get("VERCEL_ENV") or ("local" if platform is Platform.LOCAL else "dev")
+        _word("STAGE", stage)
         url, token = _upstash(env)
         return cls(
             platform=platform,
             stage=stage,
             upstash_url=url,
             upstash_token=Secret(token),
-            upstash_key_prefix=env.get("UPSTASH_KEY_PREFIX", _stage_prefix(stage)),
+            upstash_key_prefix=_word("UPSTASH_KEY_PREFIX", env.get("UPSTASH_KEY_PREFIX", _stage_prefix(stage))),
             upstash_deadline_ms=_integer(env, "UPSTASH_DEADLINE_MS", 800, least=50, most=10_000),
-            database_url=Secret(env["DATABASE_URL"]) if env.get("DATABASE_URL") else None,
+            database_url=_database_url(env.get("DATABASE_URL", "")),
             identity_hmac_key=_own_key(env, "IDENTITY_HMAC_KEY", LOCAL_HMAC_KEY, platform),
             allowed_origins=_origins(env.get("ALLOWED_ORIGINS", "")),
             profile_cdn_seconds=_integer(env, "PROFILE_CDN_SECONDS", 0, least=0, most=3600),
@@ -120,13 +126,36 @@ def _upstash(env: Mapping[str, str]) -> tuple[str | None, str]:
     return None, ""
 
 
-def _rest_url(name: str, url: str) -> str:
-    parts = urlsplit(url)
+def _word(name: str, text: str) -> str:
+    """What becomes a part of Redis keys."""
+    if not _WORD.fullmatch(text):
+        raise SettingsInvalid(f"{name} may have letters, digits and . _ : - only, 60 at most")
+    return text
+
+
+def _database_url(url: str) -> Secret | None:
+    """As far as it can be seen without the driver, which a cached request does not import."""
+    if not url:
+        return None
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"postgres", "postgresql"}:
+        raise SettingsInvalid("DATABASE_URL is not a postgresql:// URL")
+    return Secret(url)
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return None for what is no URL, or has a port that is none."""
     try:
-        port_is_fine = parts.port is None or parts.port > 0
+        parts = urlsplit(url)
+        port = parts.port
     except ValueError:
-        port_is_fine = False
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not port_is_fine:
+        return None
+    return None if port == 0 else parts
+
+
+def _rest_url(name: str, url: str) -> str:
+    parts = _split(url)
+    if parts is None or parts.scheme not in {"https", "http"} or not parts.hostname or not parts.netloc.isascii():
         raise SettingsInvalid(f"{name} is not an http(s) URL")
     if parts.username or parts.query or parts.fragment:
         raise SettingsInvalid(f"{name} has parts that a REST URL does not have")
@@ -166,8 +195,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, *, least: int, mos
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"https", "http"} or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+        if not _ORIGIN.fullmatch(origin) or origin.endswith(_DEFAULT_PORTS[origin.partition(":")[0]]):
             raise SettingsInvalid("ALLOWED_ORIGINS must be exact origins such as https://app.example, with commas")
     return origins
 

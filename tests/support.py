@@ -12,6 +12,7 @@ import httpx
 
 from functions.ready import checks
 from shared import settings, telemetry
+from shared.cache import space
 from shared.limits import gate
 from shared.postgres import pool
 from shared.upstash import client
@@ -33,6 +34,7 @@ def forget_process_state() -> None:
     gate.stand_in.clear()
     gate.usage.forget()
     checks.watch.forget()
+    space.recent.clear()
 
 
 async def close_clients() -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from functions.creators import service
 from functions.creators.schemas import CreatorOut, CreatorsOut, ListQuery, Username
-from shared.cache.respond import Revalidated, respond
+from shared.cache.respond import NOT_MODIFIED, Revalidated, respond
 from shared.cache.space import Space
 from shared.cache.spaces import LISTS, PROFILES
 from shared.http.problems import CreatorNotFound, InvalidCursor, UpstreamUnavailable, problems
@@ -43,7 +43,11 @@ async def list_creators(
     return await respond(lists, call, lambda: service.list_creators(query))
 
 
-@router.get("/{username}", response_model=CreatorOut, responses=problems(CreatorNotFound, UpstreamUnavailable))
+@router.get(
+    "/{username}",
+    response_model=CreatorOut,
+    responses=NOT_MODIFIED | problems(CreatorNotFound, UpstreamUnavailable),
+)
 async def show_creator(
     username: Annotated[Username, Path()], call: Annotated[Call, gate(PUBLIC, read=profiles.at("username"))]
 ) -> Response:

@@ -6,7 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from shared.http.queries import whole_number
 
 Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{3,30}$")]
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -50,5 +52,5 @@ class ListQuery(BaseModel):
 
     category: Category | None = None
     sort: Sort = Sort.FOLLOWERS
-    cursor: Annotated[str | None, Field(max_length=200)] = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 24
+    cursor: str | None = None
+    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=100)] = 24

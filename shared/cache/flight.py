@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+RECENT_SECONDS: Final = 1.0  # how far apart the readers of one crowd arrive; how old an answer may be in an outage
+_MOST_RECENT: Final = 1000
 
 
 class Flights:
@@ -48,3 +53,29 @@ class Flights:
             return value
         finally:
             del self._under_way[place]
+
+
+class Recent(Generic[T]):
+    """What was computed a moment ago while there was no cache to put it in. A crowd does not arrive all at once."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._values: OrderedDict[str, tuple[float, T]] = OrderedDict()
+
+    def get(self, key: str) -> T | None:
+        found = self._values.get(key)
+        if found is None or self._clock() >= found[0]:
+            return None
+        return found[1]
+
+    def put(self, key: str, value: T) -> None:
+        self._values[key] = (self._clock() + RECENT_SECONDS, value)
+        self._values.move_to_end(key)
+        if len(self._values) > _MOST_RECENT:
+            self._values.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        self._values.pop(key, None)
+
+    def clear(self) -> None:
+        self._values.clear()

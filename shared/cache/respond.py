@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import Response
 from pydantic import BaseModel
@@ -14,7 +15,12 @@ from shared.cache.space import Answer, Space
 from shared.http.problems import NotFound, Problem
 from shared.limits.gate import Call
 
+_TAG: Final = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
+
 M = TypeVar("M", bound=BaseModel)
+
+
+NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {304: {"description": "unchanged since the ETag that was sent"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,9 @@ def _revalidation(etag: str, rule: Revalidated) -> dict[str, str]:
     return headers
 
 
-def _matches(if_none_match: str | None, etag: str) -> bool:
+def _matches(if_none_match: str, etag: str) -> bool:
     """RFC 9110 13.1.2: a list of tags, compared weakly, or `*` for any."""
-    if if_none_match is None:
-        return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
-    return "*" in tags or f'"{etag}"' in tags
+    return if_none_match.strip() == "*" or etag in _TAG.findall(if_none_match)
 
 
 def _note(answer: Answer) -> None:

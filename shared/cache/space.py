@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from shared.cache import lease
 from shared.cache.entry import Entry, Fetched, State, jittered_ms
-from shared.cache.flight import Flights
+from shared.cache.flight import Flights, Recent
 from shared.cache.spaces import Times
 from shared.http.problems import UpstreamUnavailable
 from shared.postgres.pool import Transaction
@@ -25,6 +25,7 @@ from shared.upstash.errors import UpstashError
 M = TypeVar("M", bound=BaseModel)
 
 _flights: Final = Flights()
+recent: Final[Recent[Entry]] = Recent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ class Space(Generic[M]):
 
     def drop(self, transaction: Transaction, *parts: str) -> None:
         """Have the value dropped when this transaction commits: no read that begins after that sees the old one."""
-        transaction.drop_cached(self.key(*parts))
+        key = self.key(*parts)
+        recent.forget(key)
+        transaction.drop_cached(key)
 
     async def answer(self, fetched: Fetched, load: Callable[[], Awaitable[M | None]]) -> Answer:
         """From what a lookup fetched, or from the truth: one caller in the fleet computes, if Redis can say which.
@@ -120,6 +123,11 @@ class Space(Generic[M]):
             await self._fill(key, fetched.token, entry)
             return entry
 
+        async def compute_and_remember() -> Entry:
+            entry = await compute()
+            recent.put(key, entry)
+            return entry
+
         async def follow() -> Entry:
             found = await lease.wait(key, lambda: _flights.find(lease.name(key)))
             if isinstance(found, Entry):
@@ -130,7 +138,8 @@ class Space(Generic[M]):
             return await _flights.once(lease.name(key), compute_and_fill)
         if fetched.state is State.LEASED_TO_ANOTHER:
             return await _flights.once(key, follow)
-        return await _flights.once(key, compute)  # nobody to ask: one load at a time in this process
+        known = recent.get(key)  # nobody to ask: one load at a time in this process, and its answer for a moment
+        return known if known is not None else await _flights.once(key, compute_and_remember)
 
     async def _fill(self, key: str, token: str, entry: Entry) -> None:
         soft = self._times.absent if entry.body is None else self._times.soft

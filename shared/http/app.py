@@ -60,9 +60,11 @@ def lambda_entry(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]
     adapter: list[Callable[[dict[str, Any], Any], dict[str, Any]]] = []
 
     def prepare() -> None:
-        from mangum import Mangum  # noqa: PLC0415 -- Vercel and a laptop's server do not need it
+        # Vercel and a laptop's server do not need it.
+        from mangum import Mangum  # noqa: PLC0415
+        from mangum.adapter import DEFAULT_TEXT_MIME_TYPES  # noqa: PLC0415
 
-        adapter.append(Mangum(app, lifespan="off"))
+        adapter.append(Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, MEDIA_TYPE]))
 
     def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if not adapter:
@@ -107,7 +109,7 @@ async def _on_validation_error(request: Request, error: Exception) -> Response:
 
 def _answer(request: Request, problem: Problem) -> Response:
     record = telemetry.current()
-    body = document(problem, path=request.url.path, request_id=record.request_id if record else "")
+    body = document(problem, path=request.scope["path"], request_id=record.request_id if record else "")
     return Response(body, problem.status, problem.headers, MEDIA_TYPE)
 
 

@@ -22,11 +22,10 @@ def is_preflight(method: str, headers: dict[bytes, bytes]) -> bool:
 
 
 def preflight_headers(origin: bytes | None) -> Headers:
-    """What a preflight is told; an origin that is not ours is told nothing, which refuses it."""
+    """What a preflight is told beside what every answer is; an origin that is not ours is told nothing."""
     if not _is_allowed(origin):
         return []
     return [
-        (b"access-control-allow-origin", origin or b""),
         (b"access-control-allow-methods", _ALLOWED_METHODS),
         (b"access-control-allow-headers", _ALLOWED_HEADERS),
         (b"access-control-max-age", _MAX_AGE_SECONDS),

@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from shared import telemetry
-
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -141,7 +139,7 @@ def document(problem: Problem, *, path: str, request_id: str) -> bytes:
             "title": problem.code.replace("_", " ").capitalize(),
             "status": problem.status,
             "detail": problem.detail,
-            "instance": telemetry.printable(path),
+            "instance": path.encode("utf-8", "replace").decode(),
             "success": False,
             "code": problem.code,
             "request_id": request_id,

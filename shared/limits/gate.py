@@ -48,7 +48,7 @@ class Call:
 
     admission: Admission
     fetched: Fetched
-    if_none_match: str | None
+    if_none_match: str  # every such header as one list, as RFC 9110 5.3 reads them
 
 
 class NoVerdict(Exception):
@@ -80,7 +80,7 @@ class Gate:
         if not admission.allowed:
             raise _denied(admission)
         _announce(admission)
-        return Call(admission, fetched, request.headers.get("if-none-match"))
+        return Call(admission, fetched, ", ".join(request.headers.getlist("if-none-match")))
 
     def _refuse_blocked(self, tiers: list[str]) -> None:
         waits = {key: wait for key in tiers if (wait := blocked.wait_ms(key))}

@@ -188,6 +188,7 @@ def _is_outage(error: BaseException) -> bool:
         | asyncpg.OperatorInterventionError  # shutting down, starting up, statement_timeout
         | asyncpg.InsufficientResourcesError  # too many connections
         | asyncpg.InvalidAuthorizationSpecificationError  # our own URL is wrong: an outage until it is mended
+        | asyncpg.ClientConfigurationError  # likewise
         | asyncpg.InternalClientError,  # the server's farewell came in the middle of what was being said
     ) or (type(error) is asyncpg.InterfaceError and "closed" in str(error))
 

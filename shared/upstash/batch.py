@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from shared import telemetry
-from shared.upstash.errors import CommandFailed, UpstashError, UpstashRefused, UpstashUnavailable
+from shared.upstash.errors import CircuitOpen, CommandFailed, UpstashError, UpstashRefused, UpstashUnavailable
 from shared.upstash.transport import Batch, Transport
 
 TRIPS_IN_FLIGHT: Final = 4  # more would share less and hold more sockets; fewer would queue behind one slow trip
@@ -124,12 +124,15 @@ class Batcher:
             self._schedule()
 
     async def _carry(self, riders: list[_Rider]) -> None:
-        for record in {id(rider.record): rider.record for rider in riders if rider.record}.values():
+        records = {id(rider.record): rider.record for rider in riders if rider.record}.values()
+        for record in records:
             record.trips += 1
         batch = Batch([rider.name for rider in riders], [rider.encoded for rider in riders])
         try:
             results = await self._transport.send("pipeline", batch, deadline=max(rider.deadline for rider in riders))
         except UpstashError as error:
+            for record in records:
+                record.trips -= isinstance(error, CircuitOpen)
             for rider in riders:
                 rider.settle(error)
             return

@@ -19,6 +19,14 @@ class UpstashUnavailable(UpstashError):
         self.maybe_applied = maybe_applied
 
 
+class CircuitOpen(UpstashUnavailable):
+    """Upstash was out a moment ago, and is not asked again yet: no trip was made."""
+
+    def __init__(self) -> None:
+        super().__init__("the circuit is open", maybe_applied=False)
+        self.args = ()  # the constructor's own
+
+
 class UpstashRefused(UpstashError):
     """Upstash answered 401 or 403: the URL and token of this deployment are wrong."""
 

@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from shared.upstash.breaker import Breaker
 from shared.upstash.connection import Connection, Interrupted, Reply
-from shared.upstash.errors import CommandFailed, UpstashRefused, UpstashUnavailable
+from shared.upstash.errors import CircuitOpen, CommandFailed, UpstashRefused, UpstashUnavailable
 
 CONNECT_SECONDS: Final = (
     0.3  # a handshake in the region takes a tenth of it; the rest of the deadline stays for the trip
@@ -65,7 +65,7 @@ class Transport:
         Raise UpstashUnavailable, or UpstashRefused for a 401 or 403.
         """
         if not self._breaker.admit():
-            raise UpstashUnavailable("the circuit is open", maybe_applied=False)
+            raise CircuitOpen
         try:
             async with asyncio.timeout_at(deadline):
                 reply = await self._exchange(f"{self._base_path}/{path}".encode("ascii"), batch)

@@ -124,11 +124,11 @@ def apps_are_two_lines(root: Path) -> list[str]:
 
 
 def files_are_short(root: Path) -> list[str]:
-    """250 lines is the stop sign: one reason to open a file. shared/ has 3,000 in all."""
+    """250 lines is the stop sign: one reason to open a file. shared/ has 3,000 of code in all (decision 0008)."""
     every = modules(root, "functions", "shared", "tools", "tests")
     broken = [f"{m.path} has {m.lines} lines" for m in every if m.lines > MAX_FILE_LINES]
-    total = sum(module.lines for module in every if module.path.parts[0] == "shared")
-    return [*broken, f"shared/ has {total} lines"] if total > MAX_SHARED_LINES else broken
+    total = sum(module.code_lines for module in every if module.path.parts[0] == "shared")
+    return [*broken, f"shared/ has {total} lines of code"] if total > MAX_SHARED_LINES else broken
 
 
 def tables_have_one_writer(root: Path) -> list[str]:

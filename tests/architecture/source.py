@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ class Module:
     path: Path
     tree: ast.Module
     lines: int
+    code_lines: int = 0  # without comments, docstrings and blank lines
 
     @property
     def package(self) -> str:
@@ -35,13 +38,7 @@ class Module:
 
     def strings(self) -> Iterator[str]:
         """Every string constant, the fixed parts of f-strings included, docstrings left out."""
-        docstrings = {
-            id(node.body[0].value)
-            for node in ast.walk(self.tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-        }
+        docstrings = {id(node.value) for node in _docstrings(self.tree)}
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
                 yield node.value
@@ -53,8 +50,28 @@ def modules(root: Path, *folders: str) -> list[Module]:
     for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             text = file.read_text(encoding="utf-8")
-            found.append(Module(file.relative_to(root), ast.parse(text), len(text.splitlines())))
+            tree = ast.parse(text)
+            found.append(Module(file.relative_to(root), tree, len(text.splitlines()), _code_lines(text, tree)))
     return found
+
+
+def _docstrings(tree: ast.Module) -> Iterator[ast.Expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                yield first
+
+
+def _code_lines(text: str, tree: ast.Module) -> int:
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    spoken: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            spoken.update(range(token.start[0], token.end[0] + 1))
+    for docstring in _docstrings(tree):
+        spoken.difference_update(range(docstring.lineno, (docstring.end_lineno or docstring.lineno) + 1))
+    return len(spoken)
 
 
 def is_or_is_in(name: str, package: str) -> bool:

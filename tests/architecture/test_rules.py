@@ -80,7 +80,7 @@ def test_shared_has_a_limit_in_all(small_tree: Path) -> None:
     for number in range(13):
         _write(small_tree / f"shared/part_{number}.py", "x = 1\n" * 240)
 
-    assert rules.files_are_short(small_tree) == ["shared/ has 3122 lines"]
+    assert rules.files_are_short(small_tree) == ["shared/ has 3122 lines of code"]
 
 
 def _write(file: Path, text: str) -> None:

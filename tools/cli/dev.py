@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 import asyncpg
 import typer
 
+from shared.settings import Settings, SettingsInvalid
 from tools.cli.screen import fail, out, step, table
 from tools.functions import function_names
 from tools.local.env_file import DEFAULT_DATA, State, clear_state, read_state, write_state
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_PORT: Final = 8787
-_EXPECTED: Final = (StartFailed, PostgresMissing, RedisMissing, MigrationError, asyncpg.PostgresError, OSError)
+_EXPECTED: Final = (
+    *(StartFailed, PostgresMissing, RedisMissing, MigrationError, OSError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, ValueError),  # a DATABASE_URL that asyncpg makes nothing of
+)
+_LOCK: Final = "lock"
+_OURS: Final = ("env", "dev.json", "identity.key", "postgres", "postgres.json", "postgres.log", "redis")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -43,9 +49,14 @@ def dev(
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Load the demo data.")] = True,
 ) -> None:
     """Run all functions on one port. Stops everything that it started on Ctrl-C."""
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        Settings.read(os.environ)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (SettingsInvalid, OSError) as error:
+        fail(str(error))
+    was_ours = (data / _LOCK).exists()
     with _only_one(data):
-        if fresh:
+        if fresh and was_ours:
             _forget(data)
         raise typer.Exit(asyncio.run(_run(port, data.resolve(), demo=demo)))
 
@@ -119,7 +130,7 @@ def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[None]:
     """One `digis dev` per data directory: two would share a database's files."""
-    with (data / "lock").open("w") as lock:
+    with (data / _LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -130,9 +141,9 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def _forget(data: Path) -> None:
-    """Remove what earlier runs kept, the lock of this one excepted."""
-    for path in data.iterdir():
-        if path.is_dir():
+    """Remove what earlier runs kept, and nothing else that may be there."""
+    for path in (data / name for name in _OURS):
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name != "lock":
-            path.unlink()
+        else:
+            path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import typer
 
+from shared.settings import SettingsInvalid
 from tools.cli.screen import fail
 from tools.functions import function_names
 from tools.local.env_file import DEFAULT_DATA, adopt_env
@@ -43,7 +44,10 @@ def invoke(
     adopt_env(data)
     from tools.functions import load_lambda_handler  # noqa: PLC0415 -- imports the function, which reads the settings
 
-    handler = load_lambda_handler(function)
+    try:
+        handler = load_lambda_handler(function)
+    except SettingsInvalid as error:
+        fail(str(error))
     for event in read * times:
         try:
             answer = handler(event, LambdaContext(function, str(uuid4())))

@@ -1,34 +1,22 @@
-"""`digis`: everything that is done with the functions from a shell."""
+"""Where `digis` starts: what has to be right before anything else is imported."""
 
 from __future__ import annotations
 
 import os
+import sys
 
-import typer
-
-from tools.cli import dev, doctor, fault, invoke, migrate, openapi, upstash
 from tools.local.process import ENDS_WITH_PARENT, end_with_parent
-
-app = typer.Typer(
-    name="digis",
-    help="The backend of Digis on a laptop: run it, look into it, break it on purpose.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command("dev")(dev.dev)
-app.command("upstash")(upstash.upstash)
-app.command("migrate")(migrate.migrate)
-app.command("invoke")(invoke.invoke)
-app.command("fault")(fault.fault)
-app.command("doctor")(doctor.doctor)
-app.command("openapi")(openapi.openapi)
 
 
 def main() -> None:
     if os.environ.pop(ENDS_WITH_PARENT, None):
         end_with_parent()
-    app()
+    try:
+        from tools.cli.commands import app  # noqa: PLC0415 -- most of a second, in which Ctrl-C is heard too
+
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from shared.http.problems import MEDIA_TYPE, MalformedJson, document
 from tools.functions import function_names, load_app, merged_openapi
 
 Scope = MutableMapping[str, Any]
@@ -41,6 +43,20 @@ class Gateway:
         }
         self._fallback = apps["ready"]  # what nobody declares is somebody's 404
         self._local = _local_app(apps, set_fault)
+
+    @staticmethod
+    def not_http() -> tuple[dict[str, str], bytes]:
+        """The answer to what is no HTTP request: headers and body. The contract's nearest code is `malformed_json`."""
+        request_id = secrets.token_hex(16)
+        headers = {
+            "content-type": MEDIA_TYPE,
+            "cache-control": "no-store",
+            "vary": "Origin",
+            "x-request-id": request_id,
+        }
+        problem = MalformedJson()
+        problem.extensions["detail"] = "This is not an HTTP request, or has a method that HTTP does not know."
+        return headers, document(problem, path="", request_id=request_id)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         segment = scope["path"].split("/")[1] if scope["type"] == "http" and "/" in scope["path"] else ""

@@ -6,8 +6,6 @@ It can stop listening and come back on the same port, which a fault is made of, 
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 import socket
 import ssl
 from types import TracebackType
@@ -22,27 +20,13 @@ _BACKLOG: Final = 1024
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's own, but a request that it cannot parse is answered as everything else is: with a problem."""
+    """uvicorn's own, but what it cannot parse is answered in the application's own words (its `not_http`)."""
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 -- the name is uvicorn's
-        request_id = secrets.token_hex(16)
-        problem = {
-            "type": "urn:digis:problem:malformed_json",
-            "title": "Malformed json",
-            "status": 400,
-            "detail": "This is not an HTTP request.",
-            "instance": "",
-            "success": False,
-            "code": "malformed_json",
-            "request_id": request_id,
-        }
-        body = json.dumps(problem).encode()
-        head = (
-            "HTTP/1.1 400 Bad Request\r\n"
-            "content-type: application/problem+json\r\n"
-            f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode("ascii") + body)
+        headers, body = self.config.app.not_http() if hasattr(self.config.app, "not_http") else ({}, b"")
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"content-length: {len(body)}", "connection: close", "", ""]
+        self.transport.write("\r\n".join(["HTTP/1.1 400 Bad Request", *lines]).encode("ascii") + body)
         self.transport.close()
 
 

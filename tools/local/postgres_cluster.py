@@ -75,11 +75,12 @@ class ClusterHome:
     def _move_in(self, running: Path, token: str, user: User) -> None:
         if running.is_symlink() or (running.exists() and not _is_ours(running)):
             raise StartFailed(f"{running} is in the way and not ours: remove it")
-        if running.exists() and _read(running / _TOKEN_FILE) != token:
-            shutil.rmtree(running)  # of a data directory that was removed since
+        _sweep()
         if not running.exists():
             running.mkdir(mode=0o711)
-            (running / _TOKEN_FILE).write_text(token)
+            (running / _TOKEN_FILE).write_text(
+                json.dumps({"token": token, "directory": str(self.kept.parent.resolve())})
+            )
             if self.kept.exists():
                 shutil.move(self.kept, self.cluster)
                 for path in (self.cluster, *self.cluster.rglob("*")):
@@ -93,6 +94,13 @@ class _Identity:
     token: str
     passwords: dict[str, str]
 
+    @staticmethod
+    def token_of(directory: Path) -> str | None:
+        try:
+            return str(json.loads((directory / "postgres.json").read_text())["token"])
+        except FileNotFoundError:
+            return None
+
     @classmethod
     def of(cls, directory: Path) -> _Identity:
         file = directory / "postgres.json"
@@ -103,13 +111,17 @@ class _Identity:
         return cls(**json.loads(file.read_text()))
 
 
+def _sweep() -> None:
+    """Remove the clusters of killed runs whose data directory has been removed, or begun anew, since."""
+    for running in BASE.glob("digis-postgres-*"):
+        try:
+            owner = json.loads((running / _TOKEN_FILE).read_text())
+            if _is_ours(running) and _Identity.token_of(Path(owner["directory"])) != owner["token"]:
+                shutil.rmtree(running)
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # another process is at it, or it is not ours to judge
+
+
 def _is_ours(path: Path) -> bool:
     status = path.lstat()
     return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except OSError:
-        return None

@@ -33,11 +33,15 @@ class LocalRedis:
         self.version = version
 
     @classmethod
-    def launch(cls, directory: Path, *, persist: bool = False) -> LocalRedis:
-        """Start a server that keeps its log, and with `persist` its data, in `directory`. Raise RedisMissing."""
+    def launch(cls, directory: Path | None = None, *, persist: bool = False) -> LocalRedis:
+        """Start a server that keeps its log, and with `persist` its data, in `directory`. Raise RedisMissing.
+
+        Without a directory nothing of it is kept.
+        """
         binary, version = find_binary()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         run = RunDirectory()
+        directory = directory or run.path
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         settings = {
             "port": "0",
             "unixsocket": str(run.path / "redis.sock"),

@@ -28,14 +28,17 @@ async def main():
             while (await http.post("/limited/token", headers={"X-Test-User": "u"})).status_code == 200:
                 admitted += 1
             return admitted
-        print(json.dumps(sum(await asyncio.gather(*(caller() for _ in range(callers))))))
+        admitted = sum(await asyncio.gather(*(caller() for _ in range(callers))))
+        for _ in range(int(sys.argv[3])):
+            assert (await http.post("/limited/token", headers={"X-Test-User": "u"})).status_code == 429
+        print(json.dumps(admitted))
 asyncio.run(main())
 """
 
 
-async def _run(rest: RestServer, callers: int, skew: float) -> int:
+async def _run(rest: RestServer, callers: int, *, skew: float = 0.0, blocked: int = 0) -> int:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", CALLER, str(callers), str(skew)),
+        *(sys.executable, "-c", CALLER, str(callers), str(skew), str(blocked)),
         cwd=ROOT,
         env=os.environ | {"UPSTASH_REDIS_REST_URL": rest.url, "UPSTASH_REDIS_REST_TOKEN": "local", "PYTHONPATH": "."},
         stdout=asyncio.subprocess.PIPE,
@@ -51,6 +54,14 @@ async def test_64_callers_in_4_processes_with_clocks_apart_never_exceed_the_quot
     while index != int((await rest.command("TIME"))[0]) // policies.TOKEN.window:  # again when a new window began
         index = int((await rest.command("TIME"))[0]) // policies.TOKEN.window
         await rest.command("FLUSHALL")
-        admitted = await asyncio.gather(*(_run(rest, 16, skew) for skew in (0, 600, -600, 0.5)))
+        admitted = await asyncio.gather(*(_run(rest, 16, skew=skew) for skew in (0, 600, -600, 0.5)))
 
     assert sum(admitted) == policies.TOKEN.quota
+
+
+async def test_10_000_blocked_requests_cost_no_more_trips_than_instances_and_quota(rest: RestServer) -> None:
+    await rest.reset_counters()
+    await asyncio.gather(*(_run(rest, 1, blocked=2500) for _ in range(4)))
+
+    scripts = 4  # each instance may find the script missing, once
+    assert rest.requests <= 4 + policies.TOKEN.quota + scripts

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from tests.tools.cli.conftest import Running, digis, free_port
-from tools.cli.main import app
+from tools.cli.commands import app
 from tools.functions import ROOT
 
 Dev = tuple[str, Path]

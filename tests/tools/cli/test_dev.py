@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from tests.tools.local.places import ours
 from tools.local.env_file import read_env
 
 Start = Callable[..., Running]
+
+pytestmark = pytest.mark.slow  # a stack of its own for each
 
 
 def test_says_what_runs_where_and_last_that_it_is_ready(start: Start) -> None:
@@ -114,28 +115,6 @@ def test_after_the_ready_line_it_makes_no_trips_of_its_own(start: Start, place: 
     assert connections() == 1
 
 
-def test_taken_port_is_said_and_leaves_nothing(start: Start) -> None:
-    before = ours()
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        running = start("dev", "--port", str(port))
-        assert running.process.wait(60) == 1
-
-    assert f"port {port} is taken: choose another with --port" in running.output
-    assert ours() == before
-
-
-def test_second_one_on_the_same_data_is_refused(start: Start) -> None:
-    first = start("dev", "--port", str(free_port()))
-    base = first.ready()
-    second = start("dev", "--port", str(free_port()))
-
-    assert second.process.wait(60) == 1
-    assert f"already running on {base} (process {first.process.pid})" in second.output
-
-
 def test_two_with_data_of_their_own_run_side_by_side(start: Start) -> None:
     one, two = (start("dev", "--port", str(free_port()), "--data", name) for name in ("one", "two"))
     for running in (one, two):
@@ -154,16 +133,6 @@ def test_services_of_yours_are_used_instead(start: Start, place: Path) -> None:
     stored = httpx.post(url, json=["EXISTS", "creator:profile:luna"], headers={"Authorization": "Bearer mine"})
     assert stored.json() == {"result": 1}
     assert read_env(place / ".digis")["UPSTASH_REDIS_REST_TOKEN"] == "mine"
-
-
-def test_database_that_does_not_answer_is_said(start: Start) -> None:
-    url = f"postgresql://nobody:secret@127.0.0.1:{free_port()}/none"
-    running = start("dev", "--port", str(free_port()), env={"DATABASE_URL": url})
-
-    assert running.process.wait(60) == 1
-    assert "digis:" in running.output
-    assert "secret" not in running.output
-    assert "Traceback" not in running.output
 
 
 def test_database_elsewhere_is_neither_migrated_nor_filled(start: Start) -> None:

@@ -15,6 +15,7 @@ from tests.tools.cli.conftest import END_SECONDS, START_SECONDS, clean_environme
 from tools.functions import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_however_make_ends_no_process_is_left(place: Path, number: signal.Signals) -> None:
     log = place / "log"

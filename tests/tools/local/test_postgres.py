@@ -17,6 +17,8 @@ from tools.local.postgres import LocalPostgres
 from tools.local.postgres_binaries import find_binaries
 from tools.local.redis import LocalRedis
 
+pytestmark = pytest.mark.slow  # a cluster of its own for each
+
 PARENT = """
 import asyncio, sys, time
 from pathlib import Path

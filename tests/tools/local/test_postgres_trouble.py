@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from tests.tools.local.places import ours
 from tools.local.postgres import LocalPostgres
 from tools.local.postgres_binaries import PostgresMissing
 from tools.local.process import StartFailed
+
+pytestmark = pytest.mark.slow  # a cluster of its own for each
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps clusters where others may write")
@@ -61,3 +65,23 @@ async def test_interrupted_initdb_is_begun_anew(monkeypatch: pytest.MonkeyPatch,
     postgres = LocalPostgres.launch(private)
     await postgres.ready()
     postgres.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root keeps clusters elsewhere than in the data directory")
+async def test_cluster_of_a_killed_run_whose_data_directory_is_gone_is_swept(private: Path) -> None:
+    before = ours()
+    killed = LocalPostgres.launch(private / "one")
+    await killed.ready()
+    os.kill(killed.pid, signal.SIGKILL)
+    killed._child.stop()
+    left = killed._home.cluster.parent
+    assert left in ours()
+
+    other = LocalPostgres.launch(private / "two")
+    assert left in ours(), "its data directory is there still"
+    other.stop()
+    shutil.rmtree(private / "one")
+    other = LocalPostgres.launch(private / "two")
+    other.stop()
+    killed._run.remove()
+    assert ours() == before

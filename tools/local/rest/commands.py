@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from urllib.parse import unquote_to_bytes
 
 Command = list[bytes]
@@ -55,9 +56,18 @@ def _unquote_plus(text: bytes) -> bytes:
 
 def _parse(body: bytes) -> object:
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         raise BadRequest("ERR failed to parse command: invalid JSON") from None
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _command(parsed: object) -> Command:

@@ -41,6 +41,10 @@ class Front:
         self._sync_tokens = itertools.count(1)
         self.requests = 0
 
+    @staticmethod
+    def not_http() -> tuple[dict[str, str], bytes]:
+        return {"content-type": "application/json"}, b'{"error":"ERR this is not an HTTP request"}'
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.requests += 1
         mode = self._faults.next()

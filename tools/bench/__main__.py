@@ -1,0 +1,40 @@
+"""`make bench`: measure, compare with the targets, and write results/latest.*."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.bench import client, report
+from tools.cli.screen import out, step, table
+
+
+def main(
+    rounds: Annotated[int, typer.Option(min=1, help="How often everything takes its turn; more is steadier.")] = 7,
+    results: Annotated[Path, typer.Option(help="Where the results are written.")] = report.RESULTS,
+    *,
+    smoke: Annotated[bool, typer.Option("--smoke", help="One round, to see that it runs: judges nothing.")] = False,
+) -> None:
+    """Measure ratios, side by side in one run, and exit 1 when a target is missed."""
+    rounds = 1 if smoke else rounds
+    step(f"client: {rounds} rounds at {', '.join(map(str, client.CONCURRENT))} concurrent callers")
+    found = asyncio.run(client.measure(rounds))
+    report.write(found, results)
+    table(
+        ("what", "median", "target", ""),
+        [(r.name, f"{r.value:,.2f}", "" if r.target is None else f"{r.target:g}", _verdict(r.met)) for r in found],
+    )
+    out.print(f"written to {results}")
+    if not smoke and any(result.met is False for result in found):
+        raise typer.Exit(1)
+
+
+def _verdict(met: bool | None) -> str:  # noqa: FBT001
+    return {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[met]
+
+
+if __name__ == "__main__":
+    typer.run(main)
