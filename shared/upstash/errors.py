@@ -26,6 +26,9 @@ class CircuitOpen(UpstashUnavailable):
         super().__init__("the circuit is open", maybe_applied=False)
         self.args = ()  # the constructor's own
 
+    def __str__(self) -> str:
+        return self.reason
+
 
 class UpstashRefused(UpstashError):
     """Upstash answered 401 or 403: the URL and token of this deployment are wrong."""
