@@ -17,7 +17,7 @@ from shared.cache.entry import Entry, Fetched, State, jittered_ms
 from shared.cache.flight import Flights, Recent
 from shared.cache.spaces import Times
 from shared.http.problems import UpstreamUnavailable
-from shared.postgres.pool import Transaction
+from shared.postgres.transaction import Transaction
 from shared.upstash import keys
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError

@@ -7,15 +7,13 @@ value's soft expiry bounds how long the old one is served.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared import telemetry
 from shared.http.problems import UpstreamUnavailable
+from shared.postgres.transaction import Begin, Transaction
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError
-
-if TYPE_CHECKING:
-    from shared.postgres.pool import Database, Transaction
 
 ROWS_PER_DRAIN: Final = 200  # far under the statement timeout; what is left is for the next
 
@@ -27,22 +25,22 @@ async def record(transaction: Transaction, keys: list[str]) -> int:
     return int(row["id"])
 
 
-async def send(database: Database, row_id: int, keys: list[str]) -> None:
+async def send(begin: Begin, row_id: int, keys: list[str]) -> None:
     """Drop the values of a committed row, and then the row. What fails stays for `drain`."""
     try:
         await _drop(keys)
-        async with database.transaction() as transaction:
+        async with begin() as transaction:
             await transaction.execute("DELETE FROM cache_outbox WHERE id = $1", row_id)
     except (UpstashError, UpstreamUnavailable) as error:
         telemetry.logger().warning("a cached value will be dropped later: %s", type(error).__name__)
 
 
-async def drain(database: Database) -> int:
+async def drain(begin: Begin) -> int:
     """Drop the values of rows that are still there, oldest first; return how many rows. Runs may overlap.
 
     Raise UpstashUnavailable or UpstashRefused while Redis cannot be told, or DatabaseUnavailable.
     """
-    async with database.transaction() as transaction:
+    async with begin() as transaction:
         rows = await transaction.fetch(
             "SELECT id, keys FROM cache_outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED", ROWS_PER_DRAIN
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared import telemetry
 from shared.http.problems import UpstreamUnavailable
 from shared.postgres import outbox
+from shared.postgres.transaction import Transaction
 from shared.settings import settings
 
 if TYPE_CHECKING:
@@ -36,30 +37,6 @@ class DatabaseUnavailable(UpstreamUnavailable):
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": str(RETRY_SECONDS)})
-
-
-class Transaction:
-    """An open transaction. Its statements count as this request's queries."""
-
-    def __init__(self, connection: PoolConnectionProxy[Any]) -> None:
-        self._connection = connection
-        self.dropped: list[str] = []
-
-    def drop_cached(self, key: str) -> None:
-        """Have Redis forget this key when the transaction commits."""
-        self.dropped.append(key)
-
-    async def execute(self, sql: str, *arguments: Any) -> None:
-        telemetry.count_query()
-        await self._connection.execute(sql, *arguments)
-
-    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        telemetry.count_query()
-        return await self._connection.fetch(sql, *arguments)
-
-    async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
-        telemetry.count_query()
-        return await self._connection.fetchrow(sql, *arguments)
 
 
 class Database:
@@ -94,7 +71,7 @@ class Database:
             telemetry.logger().warning("postgres is unavailable: %s", type(error).__name__)
             raise DatabaseUnavailable from error
         if row_id is not None:
-            await outbox.send(self, row_id, transaction.dropped)
+            await outbox.send(self.transaction, row_id, transaction.dropped)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Read some rows, in a transaction of their own."""

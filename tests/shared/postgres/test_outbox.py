@@ -90,11 +90,11 @@ async def test_with_upstash_out_the_change_stands_and_the_drop_is_kept_for_later
     assert row["bio"] == "new"
     assert await _rows(db) == 1
     with pytest.raises(UpstashError):
-        await outbox.drain(db)
+        await outbox.drain(db.transaction)
     assert await _rows(db) == 1
 
     await rest.faults.set(Mode.OK)
-    assert await outbox.drain(db) == 1
+    assert await outbox.drain(db.transaction) == 1
     assert (await rest.command("EXISTS", KEY), await _rows(db)) == (0, 0)
 
 
@@ -103,8 +103,8 @@ async def test_drains_at_once_and_again_do_no_harm(db: Database, rest: RestServe
     for number in range(4):  # fewer than open the breaker
         await _change(db, f"creator:{number}")
     await rest.faults.set(Mode.OK)
-    assert sum(await asyncio.gather(*(outbox.drain(db) for _ in range(4)))) == 4
-    assert await outbox.drain(db) == 0
+    assert sum(await asyncio.gather(*(outbox.drain(db.transaction) for _ in range(4)))) == 4
+    assert await outbox.drain(db.transaction) == 0
 
 
 async def test_row_that_cannot_be_removed_is_dropped_again_later(
@@ -117,7 +117,7 @@ async def test_row_that_cannot_be_removed_is_dropped_again_later(
     await _change(db, KEY)  # is committed, whatever happens to its row
     monkeypatch.undo()
     await proxy.set(ProxyMode.OK)
-    assert await outbox.drain(db) == 1
+    assert await outbox.drain(db.transaction) == 1
 
 
 # The process that changes something, killed by itself at one point of its way.
@@ -174,14 +174,14 @@ async def test_killed_at_each_point_it_heals(
 
     (bio,) = await db.fetch("SELECT DISTINCT bio = 'new' AS new FROM creators ORDER BY 1")
     assert (bio["new"], await rest.command("EXISTS", KEY), await _rows(db)) == (committed, int(not dropped), rows)
-    assert await outbox.drain(db) == rows
+    assert await outbox.drain(db.transaction) == rows
     assert (await lease.ask(KEY)).state is (State.LEASED_TO_US if committed else State.FRESH)
 
 
 async def test_drain_says_when_postgres_is_out(db: Database, proxy: FaultProxy) -> None:
     await proxy.set(ProxyMode.REFUSE)
     with pytest.raises(DatabaseUnavailable):
-        await outbox.drain(db)
+        await outbox.drain(db.transaction)
 
 
 async def test_functions_may_not_empty_it_by_other_means(services: Services, database_name: str) -> None:
