@@ -56,7 +56,10 @@ openapi: setup ## write openapi.json again from the routes
 bench: setup ## measure ratios side by side; writes tools/bench/results/latest.*
 	@$(BIN)/python -m tools.bench $(ARGS)
 
-package package-vercel: ## not built yet: these say so and fail
+package: setup ## build build/lambda/<function>.zip, and arm64's below it (needs a Python 3.13)
+	@$(BIN)/python -m tools.deploy $(ARGS)
+
+package-vercel: ## not built yet: it says so and fails
 	@echo 'make $@ is not built yet (see CHANGELOG.md, "Not built yet")' >&2; exit 2
 
 clean: ## remove what was made here: .venv, build output, caches (not .digis, your local data)

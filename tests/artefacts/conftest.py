@@ -1,0 +1,47 @@
+"""What is deployed, built once a run, and the real Lambda runtime client to boot it with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools.deploy.bundle import Architecture, Bundle, build
+from tools.deploy.python import VERSION, PythonMissing, find_python
+from tools.functions import function_names
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    zips: dict[str, Bundle]
+    unpacked: dict[str, Path]
+    runtime: Path  # awslambdaric, for the deployed Python
+
+
+@pytest.fixture(scope="session")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+    try:
+        find_python()
+    except PythonMissing as missing:
+        pytest.skip(str(missing))
+    directory = tmp_path_factory.mktemp("artefacts")
+    zips = {name: build(name, Architecture.X86_64, directory / "zips") for name in function_names()}
+    unpacked = {}
+    for name, bundle in zips.items():
+        unpacked[name] = directory / name
+        with zipfile.ZipFile(bundle.file) as packed:
+            packed.extractall(unpacked[name])
+    runtime = directory / "runtime"
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", runtime),
+            *("--python-version", VERSION, "--only-binary", ":all:", "--require-hashes", "--no-deps"),
+            *("-r", Path(__file__).parent / "requirements.txt"),
+        ],
+        check=True,
+    )
+    return Artefacts(zips, unpacked, runtime)

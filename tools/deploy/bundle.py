@@ -1,0 +1,123 @@
+"""A function as a zip: its own dependencies and its own files, as bytecode, the same bytes each time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from tools.deploy.closure import files_of
+from tools.deploy.elf import stripped
+from tools.deploy.python import VERSION, find_python
+from tools.functions import ROOT
+
+TASK: Final = "/var/task"  # where Lambda unpacks it: what tracebacks show
+_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the oldest that a zip can say
+
+# What nothing deployed imports (decision 0009): dependencies of dependencies, and parts of them. One that turns out to
+# be needed is missed by the tests that boot each zip and ask each of its routes.
+NEVER_IMPORTED: Final = (
+    *("bin", "httpx", "httpcore", "certifi", "idna", "upstash_ratelimit"),
+    "aws_lambda_powertools/event_handler",
+    *("pydantic/v1", "pydantic/mypy.py", "asyncpg/_testbase", "anyio/_backends/_trio.py", "anyio/pytest_plugin.py"),
+    *("starlette/testclient.py", "fastapi/testclient.py"),
+)
+_POWERTOOLS_UTILITIES: Final = {"jmespath_utils"}  # what its Logger imports of them
+
+_NEVER_READ: Final = (".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".md", ".txt", ".pth", ".lock")
+
+
+class Architecture(StrEnum):
+    X86_64 = "x86_64"
+    ARM64 = "aarch64"
+
+
+class BundleFailed(RuntimeError):
+    """A dependency could not be installed, or a file not compiled; the message carries the tool's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A finished zip."""
+
+    function: str
+    architecture: Architecture
+    file: Path
+
+    @property
+    def megabytes(self) -> float:
+        return self.file.stat().st_size / 1e6
+
+
+def build(function: str, architecture: Architecture, output: Path) -> Bundle:
+    """Make `<output>/<function>.zip`. Raise BundleFailed or PythonMissing."""
+    output.mkdir(parents=True, exist_ok=True)
+    bundle = Bundle(function, architecture, output / f"{function}.zip")
+    with tempfile.TemporaryDirectory(prefix="digis-package-") as name:
+        stage = Path(name) / "task"
+        _install(function, architecture, stage)
+        _prune(stage)
+        for file in files_of(function):
+            (stage / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / file, stage / file)
+        _compile(stage)
+        _pack(stage, bundle.file)
+    return bundle
+
+
+def _install(function: str, architecture: Architecture, stage: Path) -> None:
+    _run(
+        [
+            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", stage),
+            *("--python-platform", f"{architecture}-manylinux_2_28", "--python-version", VERSION),
+            *("--only-binary", ":all:", "--require-hashes", "--no-deps"),
+            *("-r", ROOT / "functions" / function / "requirements.txt"),
+        ]
+    )
+
+
+def _prune(stage: Path) -> None:
+    utilities = (stage / "aws_lambda_powertools" / "utilities").iterdir()
+    unused = [path for path in utilities if path.is_dir() and path.name not in _POWERTOOLS_UTILITIES]
+    for path in [*unused, *(stage / name for name in NEVER_IMPORTED)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for file in [path for path in stage.rglob("*") if path.is_file()]:
+        in_metadata = any(part.endswith(".dist-info") for part in file.relative_to(stage).parts)
+        if in_metadata or file.suffix in _NEVER_READ or file.name.startswith("."):
+            file.unlink()
+        elif file.suffix == ".so" or ".so." in file.name:
+            file.write_bytes(stripped(file.read_bytes()))
+
+
+def _compile(stage: Path) -> None:
+    """Unchecked-hash bytecode: valid whatever dates the zip gives its sources."""
+    command: list[str | Path] = [find_python(), "-m", "compileall", "-q", "-j", "1"]
+    command += ["--invalidation-mode", "unchecked-hash", "-s", stage, "-p", TASK, stage]
+    _run(command, PYTHONHASHSEED="0")
+
+
+def _pack(stage: Path, file: Path) -> None:
+    draft = file.with_suffix(".draft")
+    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(path for path in stage.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(stage).as_posix(), _DATE)
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            packed.writestr(entry, path.read_bytes())
+    draft.replace(file)
+
+
+def _run(command: list[str | Path], **env: str) -> None:
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BundleFailed((done.stderr or done.stdout).strip())
