@@ -8,10 +8,14 @@ import os
 import sys
 from typing import Any
 
+import pytest
+
 from tests.conftest import Services
 from tests.shared.cache.conftest import Put
 from tools.functions import ROOT
 from tools.local.rest.server import RestServer
+
+pytestmark = pytest.mark.slow  # four processes at a time
 
 # One process: 50 callers at once, who say what they were served and how many queries it took.
 CALLER = """

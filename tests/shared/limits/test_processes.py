@@ -7,9 +7,13 @@ import json
 import os
 import sys
 
+import pytest
+
 from shared.limits import policies
 from tools.functions import ROOT
 from tools.local.rest.server import RestServer
+
+pytestmark = pytest.mark.slow  # four processes at a time
 
 # One process: some callers at once, each calling again and again until it is denied, by its own idea of the time.
 CALLER = """

@@ -16,6 +16,8 @@ from tools.cli.commands import app
 from tools.functions import ROOT
 
 Dev = tuple[str, Path]
+
+pytestmark = pytest.mark.slow  # a stack to look at
 EVENTS = ROOT / "tests" / "events"
 
 

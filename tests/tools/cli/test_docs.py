@@ -22,6 +22,7 @@ def test_committed_document_is_what_the_code_says() -> None:
     assert (ROOT / "openapi.json").read_text() == text, "the API changed: make openapi, and read the difference"
 
 
+@pytest.mark.slow
 def test_dev_serves_the_merged_document(dev: tuple[str, Path]) -> None:
     served = httpx.get(f"{dev[0]}/openapi.json").json()
     assert set(served["paths"]) == {"/creators", "/creators/{username}", "/ready", "/live"}
@@ -30,6 +31,7 @@ def test_dev_serves_the_merged_document(dev: tuple[str, Path]) -> None:
         assert set(own["paths"]) <= set(served["paths"])
 
 
+@pytest.mark.slow
 def test_docs_need_nothing_from_elsewhere(dev: tuple[str, Path]) -> None:
     page = httpx.get(f"{dev[0]}/docs").text
     used = re.findall(r"""(?:src|href)=["']([^"']+)["']""", page)
@@ -39,6 +41,7 @@ def test_docs_need_nothing_from_elsewhere(dev: tuple[str, Path]) -> None:
         assert httpx.get(f"{dev[0]}{address}").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 def test_docs_open_in_a_browser(dev: tuple[str, Path], tmp_path: Path) -> None:
     assert CHROMIUM is not None

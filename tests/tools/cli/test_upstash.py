@@ -13,6 +13,8 @@ from tests.tools.local.places import ours
 
 Start = Callable[..., Running]
 
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 def test_three_at_once_share_nothing(start: Start) -> None:
     urls = [start("upstash", "--port", "0").ready() for _ in range(3)]
