@@ -1,0 +1,69 @@
+"""What a deployed function has loaded after a cached request, by name: a new one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+
+import pytest
+
+from tests.conftest import Services
+from tools.functions import ROOT, function_names
+from tools.local.rest.server import RestServer
+
+# Third-party packages, as a process on Lambda has them once it has answered from the cache. What costs most is what
+# is not here: asyncpg before a query, httpx (which upstash_redis would import), boto3, stripe.
+EVERY = {
+    *("annotated_doc", "annotated_types", "anyio", "aws_lambda_powertools", "fastapi", "h11", "jmespath", "mangum"),
+    *("opentelemetry", "pydantic", "pydantic_core", "starlette", "typing_extensions", "typing_inspection"),
+    "upstash_redis",
+}
+ALLOWED = {
+    "creators": ("creators-profile", EVERY),
+    "ready": ("live", EVERY),
+}
+
+PROCESS = """
+import importlib, json, sys
+sys.path.insert(0, ".")
+known = set(sys.modules)
+event = json.load(open(sys.argv[2]))
+module = importlib.import_module(f"functions.{sys.argv[1]}.app")
+answer = module.lambda_handler(event, None)
+loaded = {name.partition(".")[0] for name, module in list(sys.modules.items()) if name not in known
+          and "site-packages" in (getattr(module, "__file__", None) or "")}
+print(json.dumps([answer["statusCode"], answer["headers"].get("x-cache"), sorted(loaded)]))
+"""
+
+
+def test_every_function_is_here() -> None:
+    assert set(ALLOWED) == set(function_names())
+
+
+@pytest.mark.parametrize("function", sorted(ALLOWED))
+async def test_cached_request_loads_no_more_than_is_said_here(
+    services: Services, rest: RestServer, database_name: str, function: str
+) -> None:
+    event, allowed = ALLOWED[function]
+    env = {
+        "PATH": os.environ["PATH"],
+        "AWS_LAMBDA_FUNCTION_NAME": function,
+        "IDENTITY_HMAC_KEY": "k" * 32,
+        "DATABASE_URL": services.postgres.url(database_name),
+        "UPSTASH_REDIS_REST_URL": rest.url,
+        "UPSTASH_REDIS_REST_TOKEN": "local",
+    }
+    for expected in ("miss", "hit"):  # each in a process of its own: the second is the one that is looked at
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", PROCESS, function, str(ROOT / "tests" / "events" / f"{event}.json")),
+            cwd=ROOT,
+            env=env,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        status, cache, loaded = json.loads(out.decode().splitlines()[-1])
+        assert (status, cache) == (200, expected if function == "creators" else None)
+
+    assert set(loaded) <= allowed, sorted(set(loaded) - allowed)
