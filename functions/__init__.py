@@ -1,0 +1,3 @@
+from shared import cold_start
+
+cold_start.begin()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -24,6 +25,8 @@ ALLOWED = {
     "creators": ("creators-profile", EVERY),
     "ready": ("live", EVERY),
 }
+
+SECRETS = {"IDENTITY_HMAC_KEY": "k" * 32, "DATABASE_URL": "postgresql://x/x"}
 
 PROCESS = """
 import importlib, json, sys
@@ -67,3 +70,43 @@ async def test_cached_request_loads_no_more_than_is_said_here(
         assert (status, cache) == (200, expected if function == "creators" else None)
 
     assert set(loaded) <= allowed, sorted(set(loaded) - allowed)
+
+
+def _after_import(code: str, **env: str) -> str:
+    """What `code` prints once a function has been imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import gc, functions.creators.app\n{code}"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **env},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("env", "shown"),
+    [
+        (
+            {"AWS_LAMBDA_FUNCTION_NAME": "x", "IDENTITY_HMAC_KEY": "k" * 32, "DATABASE_URL": "postgresql://x/x"},
+            "True True",
+        ),
+        ({"VERCEL": "1", "IDENTITY_HMAC_KEY": "k" * 32, "DATABASE_URL": "postgresql://x/x"}, "True True"),
+        ({}, "True False"),
+    ],
+)
+def test_collector_works_again_and_leaves_alone_what_imports_made(env: dict[str, str], shown: str) -> None:
+    assert _after_import("print(gc.isenabled(), gc.get_freeze_count() > 10_000)", **env) == shown
+
+
+def test_fastapis_own_models_are_built_only_when_the_document_is_asked_for() -> None:
+    code = """
+from fastapi.openapi.models import OpenAPI
+from functions.creators.schemas import CreatorOut
+from pydantic import BaseModel
+print(OpenAPI.__pydantic_complete__, CreatorOut.__pydantic_complete__, "defer_build" in BaseModel.model_config)
+functions.creators.app.app.openapi()
+print(OpenAPI.__pydantic_complete__)
+"""
+    assert _after_import(code) == "False True False\nTrue"

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Final
 
 _JITTER: Final = 0.1  # of the time: values stored together do not expire together
+_chance: Final = random.SystemRandom()  # processes restored from one snapshot would share any other's numbers
 _HEAD: Final = re.compile(r"1([val])(\d+):([0-9a-f]*):\w*:\d+\n")
 
 
@@ -78,4 +79,4 @@ class Entry:
 
 def jittered_ms(seconds: float) -> int:
     """`seconds` less up to a tenth, in milliseconds."""
-    return int(seconds * 1000 * (1 - _JITTER * random.random()))  # noqa: S311 -- spreads load, guards nothing
+    return int(seconds * 1000 * (1 - _JITTER * _chance.random()))

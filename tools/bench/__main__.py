@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tools.bench import client, report
+from tools.bench import client, cold, report
 from tools.cli.screen import out, step, table
+from tools.deploy.python import VERSION, PythonMissing
 
 
 def main(
@@ -22,6 +23,11 @@ def main(
     rounds = 1 if smoke else rounds
     step(f"client: {rounds} rounds at {', '.join(map(str, client.CONCURRENT))} concurrent callers")
     found = asyncio.run(client.measure(rounds))
+    try:
+        step(f"cold starts: {rounds} rounds, each a new process on Python {VERSION}")
+        found += asyncio.run(cold.measure(rounds))
+    except PythonMissing as missing:
+        step(f"cold starts are left out: {missing}")
     report.write(found, results)
     table(
         ("what", "median", "target", ""),
