@@ -32,6 +32,17 @@ def _scope(
     return scope
 
 
+@pytest.fixture
+def behind_cloudfront(fresh_process: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("AWS_LAMBDA_FUNCTION_NAME", "creators"),
+        ("TRUSTED_EDGE", "cloudfront"),
+        ("EDGE_SECRET", "right"),
+        ("IDENTITY_HMAC_KEY", "k" * 32),
+    ):
+        fresh_process.setenv(name, value)
+
+
 @pytest.fixture(params=["local", "lambda", "cloudfront", "vercel"])
 def platform(request: pytest.FixtureRequest, fresh_process: pytest.MonkeyPatch) -> str:
     fresh_process.setenv("IDENTITY_HMAC_KEY", "k" * 32)
@@ -67,14 +78,7 @@ def test_without_the_platforms_word_all_share_one_identity(platform: str) -> Non
 
 
 @pytest.mark.parametrize("secret", ["", "wrong", "right ", "rightright"])
-def test_cloudfront_is_believed_only_with_the_origin_secret(fresh_process: pytest.MonkeyPatch, secret: str) -> None:
-    for name, value in (
-        ("AWS_LAMBDA_FUNCTION_NAME", "x"),
-        ("TRUSTED_EDGE", "cloudfront"),
-        ("EDGE_SECRET", "right"),
-        ("IDENTITY_HMAC_KEY", "k" * 32),
-    ):
-        fresh_process.setenv(name, value)
+def test_cloudfront_is_believed_only_with_the_origin_secret(behind_cloudfront: None, secret: str) -> None:
     headers = CLOUDFRONTS | {"x-origin-secret": secret}
     assert client_address(_scope(headers, source_ip="192.0.2.2")) == "192.0.2.2"
 
@@ -105,13 +109,6 @@ def test_one_household_is_one_identity_however_it_is_written(
 
 
 @pytest.mark.parametrize("viewer", ["2001:db8:1:2:3:4:5:6:4711", "[2001:db8:1:2:3:4:5:6]:4711"])
-def test_cloudfronts_ipv6_viewer_is_a_household_too(fresh_process: pytest.MonkeyPatch, viewer: str) -> None:
-    for name, value in (
-        ("AWS_LAMBDA_FUNCTION_NAME", "x"),
-        ("TRUSTED_EDGE", "cloudfront"),
-        ("EDGE_SECRET", "right"),
-        ("IDENTITY_HMAC_KEY", "k" * 32),
-    ):
-        fresh_process.setenv(name, value)
+def test_cloudfronts_ipv6_viewer_is_a_household_too(behind_cloudfront: None, viewer: str) -> None:
     headers = {"cloudfront-viewer-address": viewer, "x-origin-secret": "right"}
     assert client_address(_scope(headers)) == "2001:db8:1:2::/64"

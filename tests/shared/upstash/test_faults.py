@@ -87,14 +87,19 @@ async def test_wrong_token_is_refused_and_no_outage(server: RestServer, token: s
     await client.close()
 
 
-async def test_breaker_opens_probes_and_closes(server: RestServer) -> None:
-    client = Upstash(server.url, "local", deadline_seconds=0.1)
+async def _open_circuit(client: Upstash, server: RestServer) -> list[float]:
+    """Fail until the breaker is open; return the clock that it goes by."""
     clock = [0.0]
     client._breaker._clock = lambda: clock[0]
     await server.faults.set(Mode.ERROR_500)
     for _ in range(FAILURES_TO_OPEN):
         with pytest.raises(UpstashUnavailable, match="HTTP 500"):
             await client.ping()
+    return clock
+
+
+async def test_breaker_opens_probes_and_closes(client: Upstash, server: RestServer) -> None:
+    clock = await _open_circuit(client, server)
     asked = server.requests
     with pytest.raises(UpstashUnavailable, match="circuit is open") as refused:
         await client.ping()
@@ -112,17 +117,12 @@ async def test_breaker_opens_probes_and_closes(server: RestServer) -> None:
     clock[0] += OPEN_SECONDS
     assert await client.ping() == "PONG"
     assert await client.ping() == "PONG"
-    await client.close()
 
 
-async def test_only_one_probe_goes_at_a_time_and_a_cancelled_one_gives_up_its_place(server: RestServer) -> None:
-    client = Upstash(server.url, "local", deadline_seconds=0.3)
-    clock = [0.0]
-    client._breaker._clock = lambda: clock[0]
-    await server.faults.set(Mode.ERROR_500)
-    for _ in range(FAILURES_TO_OPEN):
-        with pytest.raises(UpstashUnavailable):
-            await client.ping()
+async def test_only_one_probe_goes_at_a_time_and_a_cancelled_one_gives_up_its_place(
+    client: Upstash, server: RestServer
+) -> None:
+    clock = await _open_circuit(client, server)
     clock[0] += OPEN_SECONDS
     await server.faults.set(Mode.HANG)
     asked = server.requests
@@ -135,7 +135,6 @@ async def test_only_one_probe_goes_at_a_time_and_a_cancelled_one_gives_up_its_pl
     await asyncio.gather(probe, return_exceptions=True)
     await server.faults.set(Mode.OK)
     assert await client.ping() == "PONG"
-    await client.close()
 
 
 async def test_request_that_saw_it_out_makes_no_further_trip(client: Upstash, server: RestServer) -> None:
