@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from shared.limits import gate, policies
+from shared.limits.local import MemoryLimiter
 from tests.shared.limits.app import make_app
 from tests.support import forget_process_state, serve
 from tools.local.rest.faults import Mode
@@ -181,8 +182,9 @@ async def test_closed_policy_is_503_while_redis_is_out(
 
 @pytest.mark.parametrize("policy", LOCAL, ids=lambda policy: policy.name)
 async def test_local_policy_keeps_its_quota_in_memory_while_redis_is_out(
-    limited: httpx.AsyncClient, rest: RestServer, policy: policies.Policy
+    limited: httpx.AsyncClient, rest: RestServer, policy: policies.Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gate, "stand_in", MemoryLimiter(lambda: 0))  # no new window begins meanwhile
     await rest.faults.set(Mode.REFUSE)
     answers = await _many(limited, f"/limited/{policy.name}", policy.quota + 5, **USER)
 
