@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,9 @@ def _candidates() -> Iterator[Path]:
     if on_path is not None:
         yield Path(on_path)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    yield from sorted(pyenv.glob(f"versions/{VERSION}*/bin/python"), reverse=True)
+    # The variable may still name the home of whoever this shell was before: a home that is closed is no error.
+    with suppress(PermissionError):
+        yield from sorted(pyenv.glob(f"versions/{VERSION}*/bin/python"), reverse=True)
 
 
 def _version(python: Path) -> str | None:
