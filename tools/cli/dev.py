@@ -63,11 +63,11 @@ def dev(
 
 async def _run(port: int, data: Path, *, demo: bool) -> int:
     """Serve until a signal; return the exit code. Whatever happens, what was started is stopped."""
-    from tools.local.stack import Stack  # noqa: PLC0415 -- `digis dev --help` does not wait for it
-
     stopped = asyncio.Event()
     for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    from tools.local.stack import Stack  # noqa: PLC0415 -- `digis dev --help` does not wait for it
+
     stack = Stack(data, dict(os.environ), step)
     try:
         step(f"data in {data}")

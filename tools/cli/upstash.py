@@ -32,13 +32,13 @@ def upstash(
 
 
 async def _run(port: int, token: str, read_only_token: str | None) -> int:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     from tools.local.process import StartFailed  # noqa: PLC0415 -- `--help` does not wait for them
     from tools.local.redis import LocalRedis, RedisMissing  # noqa: PLC0415
     from tools.local.rest.server import RestServer  # noqa: PLC0415
 
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     try:
         redis = LocalRedis.launch()
     except RedisMissing as error:
