@@ -24,7 +24,7 @@ def main() -> None:
 
 @contextmanager
 def _interrupt_ends_at_once() -> Iterator[None]:
-    """While there is nothing to clean up. An exception could be lost: what a callback raises in an import is ignored."""
+    """There is nothing to clean up yet, and an exception can be lost: an import ignores what its callbacks raise."""
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:  # ignored, as in a shell's background
         yield
