@@ -12,11 +12,18 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from shared import parameters
+
 KEY_CHARACTERS: Final = 32  # the least that one of our own keys may have where it is deployed
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._:-]{0,60}")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as browsers write them: no capitals, no path
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}  # which they leave out
+
+_NAMEABLE: Final = (
+    *("DATABASE_URL", "IDENTITY_HMAC_KEY", "EDGE_SECRET", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
+    *("KV_REST_API_URL", "KV_REST_API_TOKEN"),
+)
 
 # Local only: a laptop's identifiers are not worth a secret. A deployed function refuses to start without one.
 LOCAL_HMAC_KEY: Final = "local-only-identity-key-not-a-secret-at-all"
@@ -68,6 +75,7 @@ class Settings:
     def read(cls, env: Mapping[str, str]) -> Settings:
         """Raise SettingsInvalid for a value that cannot be right; leave unset what is not set."""
         platform = _platform(env)
+        env = _with_parameters(env, platform)
         stage = env.get("STAGE") or env.get("VERCEL_ENV") or ("local" if platform is Platform.LOCAL else "dev")
         _word("STAGE", stage)
         url, token = _upstash(env)
@@ -105,6 +113,19 @@ def _platform(env: Mapping[str, str]) -> Platform:
     if env.get("VERCEL"):
         return Platform.VERCEL
     return Platform.LOCAL
+
+
+def _with_parameters(env: Mapping[str, str], platform: Platform) -> Mapping[str, str]:
+    """Put values in the place of the names of parameters. They are read each time: secrets rotate."""
+    named = {name: env[name] for name in _NAMEABLE if parameters.is_name(env.get(name, ""))}
+    if not named:
+        return env
+    if platform is not Platform.LAMBDA:
+        raise SettingsInvalid(f"{next(iter(named))} names a parameter of AWS, which only a Lambda function reads")
+    try:
+        return {**env, **parameters.read(named)}
+    except parameters.ParameterUnreadable as error:
+        raise SettingsInvalid(str(error)) from None
 
 
 def _stage_prefix(stage: str) -> str:

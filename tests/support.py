@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from functions.ready import checks
-from shared import settings, telemetry
+from shared import snapshot
 from shared.cache import space
 from shared.limits import gate
 from shared.postgres import pool
@@ -23,10 +23,7 @@ from tools.local.listener import Listener
 
 def forget_process_state() -> None:
     """As if the process had just started: settings unread, nothing connected, nobody blocked."""
-    settings.settings.cache_clear()
-    client.upstash.cache_clear()
-    pool.database.cache_clear()
-    telemetry.logger.cache_clear()
+    snapshot.forget()
     ours = logging.getLogger("digis")
     for handler in [one for one in ours.handlers if type(one) is logging.StreamHandler]:
         ours.removeHandler(handler)  # it writes to the standard error of the test before

@@ -24,11 +24,11 @@ def lock(group: str, output: str) -> None:
 
 
 def main() -> None:
-    for name in function_names():
-        lock(name, f"functions/{name}/requirements.txt")
-        print(f"functions/{name}/requirements.txt")
-    lock("dev", "requirements-dev.txt")
-    print("requirements-dev.txt")
+    locks = {name: f"functions/{name}/requirements.txt" for name in function_names()}
+    locks |= {"lambda-runtime": "tests/artefacts/requirements.txt", "dev": "requirements-dev.txt"}
+    for group, output in locks.items():
+        lock(group, output)
+        print(output)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from shared import cold_start, telemetry
+from shared import cold_start, snapshot, telemetry
 from shared.http.edge import Edge
 from shared.http.problems import (
     MEDIA_TYPE,
@@ -73,6 +73,7 @@ def lambda_entry(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]
 
     if settings().platform is Platform.LAMBDA:
         prepare()
+        snapshot.register()
     cold_start.end()
     return lambda_handler
 

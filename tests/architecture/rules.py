@@ -192,6 +192,23 @@ def lifetimes_and_quotas_are_in_their_registry(root: Path) -> list[str]:
     return broken
 
 
+def randomness_is_the_systems(root: Path) -> list[str]:
+    """A generator with a state is in every copy of a snapshot: all would draw the same numbers."""
+    return [
+        f"{module.path}:{node.lineno} random.{node.attr}"
+        for module in modules(root, "functions", "shared")
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute)
+        and ast.unparse(node.value) == "random"
+        and node.attr not in {"SystemRandom", "seed"}
+    ] + [
+        f"{module.path} imports {name}"
+        for module in modules(root, "functions", "shared")
+        for name in module.imports()
+        if name.startswith("random.") and name != "random.SystemRandom"
+    ]
+
+
 def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool)
 
@@ -207,4 +224,5 @@ RULES: Final[list[Rule]] = [
     tables_have_one_writer,
     keys_are_made_in_the_registry,
     lifetimes_and_quotas_are_in_their_registry,
+    randomness_is_the_systems,
 ]

@@ -41,6 +41,8 @@ BREAKS: list[tuple[rules.Rule, str, str]] = [
     (rules.keys_are_made_in_the_registry, "functions/creators/service.py", "key = f'user:{name}'"),
     (rules.lifetimes_and_quotas_are_in_their_registry, "shared/locks.py", "f(['SET', key, value, 'EX', 60])"),
     (rules.lifetimes_and_quotas_are_in_their_registry, "functions/auth/service.py", "hold(name, ttl=60)"),
+    (rules.randomness_is_the_systems, "shared/cache/entry.py", "import random\njitter = random.uniform(0, 1)"),
+    (rules.randomness_is_the_systems, "functions/auth/service.py", "from random import choice"),
 ]
 
 

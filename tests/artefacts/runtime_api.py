@@ -12,12 +12,16 @@ ARN = "arn:aws:lambda:eu-central-1:000000000000:function:digis"
 
 
 class RuntimeApi:
-    """`async with Listener(api) as listener`; then `await api.invoke(event)`. `init_error` is set when init failed."""
+    """`async with Listener(api) as listener`; then `await api.invoke(event)`. `init_error` is set when init failed.
+
+    With SnapStart, `snapshot` is set when init is done; what is asked after `restore.set()` is asked of a copy.
+    """
 
     def __init__(self) -> None:
         self._events: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self.init_error: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.snapshot, self.restore = asyncio.Event(), asyncio.Event()
 
     async def invoke(self, event: dict[str, Any]) -> dict[str, Any]:
         """The function's answer, or the error that the runtime reports of it."""
@@ -38,8 +42,13 @@ class RuntimeApi:
             }
             await _send(send, 200, json.dumps(event).encode(), headers)
             return
+        if parts == ["restore", "next"]:
+            self.snapshot.set()
+            await self.restore.wait()
+            await _send(send, 200, b"", {})
+            return
         body = json.loads(await _read(receive) or b"{}")
-        if parts == ["init", "error"]:
+        if parts in (["init", "error"], ["restore", "error"]):
             self.init_error.set_result(body)
         else:
             self._answers[parts[1]].set_result(body)

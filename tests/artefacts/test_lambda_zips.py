@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.artefacts.conftest import Artefacts
 from tests.artefacts.runtime_api import RuntimeApi
+from tests.aws import local_aws
 from tests.conftest import Services
 from tools.deploy.bundle import Architecture, build
 from tools.deploy.closure import files_of
@@ -26,7 +28,10 @@ from tools.local.rest.server import RestServer
 pytestmark = pytest.mark.slow  # builds every zip
 
 EVENTS = ROOT / "tests" / "events"
-MEGABYTES = {"ready": 6, "creators": 9}
+
+# Megabytes that a zip may have; those that are not named have BUDGET.
+BUDGETS = {"ready": 6, "auth": 10, "uploads": 20, "payments": 20}
+BUDGET = 9
 
 
 @asynccontextmanager
@@ -111,6 +116,39 @@ async def test_unset_secret_is_a_clear_init_error(
     assert error["errorMessage"] == f"not set: {missing}"
 
 
+@pytest.mark.parametrize("rotated_well", [True, False])
+async def test_copy_of_a_snapshot_reads_secrets_that_have_rotated(
+    artefacts: Artefacts,
+    services: Services,
+    rest: RestServer,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rotated_well: bool,
+) -> None:
+    env = _env(services, rest, database_name)
+    url = env["DATABASE_URL"]
+    with local_aws() as aws:
+        for name, value in aws.items():
+            monkeypatch.setenv(name, value)
+        ssm = boto3.client("ssm")
+        ssm.put_parameter(Name="/digis/db", Value="postgresql://old@127.0.0.1:1/old", Type="SecureString")
+        env |= aws | {"DATABASE_URL": "ssm:/digis/db", "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
+        async with _booted(artefacts, "creators", **env) as api:
+            await asyncio.wait_for(api.snapshot.wait(), 20)
+            if rotated_well:
+                ssm.put_parameter(Name="/digis/db", Value=url, Type="SecureString", Overwrite=True)
+            else:
+                ssm.delete_parameter(Name="/digis/db")
+            api.restore.set()
+            if rotated_well:
+                answers = [await api.invoke(_event("creators-profile")) for _ in range(2)]
+                assert [answer["headers"]["x-cache"] for answer in answers] == ["miss", "hit"]
+            else:
+                error = await asyncio.wait_for(api.init_error, 20)
+                assert error["errorMessage"] == "DATABASE_URL: there is no parameter /digis/db that can be read"
+
+
 def test_zip_carries_its_own_and_nothing_elses(artefacts: Artefacts) -> None:
     for function, bundle in artefacts.zips.items():
         with zipfile.ZipFile(bundle.file) as packed:
@@ -126,8 +164,7 @@ def test_zip_carries_its_own_and_nothing_elses(artefacts: Artefacts) -> None:
 
 def test_zip_is_within_its_budget(artefacts: Artefacts) -> None:
     sizes = {name: round(bundle.megabytes, 2) for name, bundle in artefacts.zips.items()}
-    assert set(sizes) == set(MEGABYTES)
-    assert not {name: size for name, size in sizes.items() if size > MEGABYTES[name]}, sizes
+    assert not {name: size for name, size in sizes.items() if size > BUDGETS.get(name, BUDGET)}, sizes
 
 
 @pytest.mark.parametrize("architecture", Architecture)

@@ -29,7 +29,7 @@ NEVER_IMPORTED: Final = (
     *("pydantic/v1", "pydantic/mypy.py", "asyncpg/_testbase", "anyio/_backends/_trio.py", "anyio/pytest_plugin.py"),
     *("starlette/testclient.py", "fastapi/testclient.py"),
 )
-_POWERTOOLS_UTILITIES: Final = {"jmespath_utils"}  # what its Logger imports of them
+_POWERTOOLS_UTILITIES: Final = {"jmespath_utils", "parameters"}  # what its Logger imports of them, and what we do
 
 _NEVER_READ: Final = (".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".md", ".txt", ".pth", ".lock")
 
