@@ -4,10 +4,11 @@ SHELL := /bin/sh
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
+NODE_STAMP := node_modules/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-slow check lint types format lock openapi bench package package-vercel clean
+.PHONY: help setup dev test test-slow check lint types format lock openapi bench package package-vercel platforms node clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
@@ -59,8 +60,22 @@ bench: setup ## measure ratios side by side; writes tools/bench/results/latest.*
 package: setup ## build build/lambda/<function>.zip, and arm64's below it (needs a Python 3.13)
 	@$(BIN)/python -m tools.deploy $(ARGS)
 
-package-vercel: ## not built yet: it says so and fails
-	@echo 'make $@ is not built yet (see CHANGELOG.md, "Not built yet")' >&2; exit 2
+package-vercel: setup node ## build build/vercel/.vercel/output (needs Node 20 and a Python 3.13)
+	@$(BIN)/python -m tools.deploy.vercel $(ARGS)
+
+platforms: setup ## write serverless.yml and vercel.json again from the routes
+	@$(BIN)/python -m tools.deploy.platforms
+
+node: $(NODE_STAMP) ## install osls and vercel into node_modules (once; about a minute)
+
+# Not `npm ci`: it insists on optional packages for other systems, of which the registry does not have every version.
+# --no-save leaves the lock as it is, and npm checks what it installs against the lock's hashes all the same.
+$(NODE_STAMP): package-lock.json package.json
+	@command -v npm >/dev/null || { echo 'this needs Node 20 or later, and npm' >&2; exit 1; }
+	@rm -f $(NODE_STAMP)
+	@echo 'installing the Node tools (once; about a minute)'
+	@npm install --no-save --ignore-scripts --silent --no-progress
+	@touch $(NODE_STAMP)
 
 clean: ## remove what was made here: .venv, build output, caches (not .digis, your local data)
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,7 +13,7 @@ import pytest
 
 from tools.deploy.bundle import Architecture, Bundle, build
 from tools.deploy.python import VERSION, PythonMissing, find_python
-from tools.functions import function_names
+from tools.functions import ROOT, function_names
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,23 @@ class Artefacts:
 
 
 @pytest.fixture(scope="session")
-def artefacts(tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
+def python_deployed() -> Path:
     try:
-        find_python()
+        return find_python()
     except PythonMissing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def node_tools() -> None:
+    """osls and vercel in node_modules."""
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not here")
+    subprocess.run(["make", "node"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def artefacts(python_deployed: Path, tmp_path_factory: pytest.TempPathFactory) -> Artefacts:
     directory = tmp_path_factory.mktemp("artefacts")
     zips = {name: build(name, Architecture.X86_64, directory / "zips") for name in function_names()}
     unpacked = {}

@@ -10,28 +10,17 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from tools.deploy.closure import files_of
-from tools.deploy.elf import stripped
+from tools.deploy.elf import strip
 from tools.deploy.python import VERSION, find_python
+from tools.deploy.unused import is_unused
 from tools.functions import ROOT
 
 TASK: Final = "/var/task"  # where Lambda unpacks it: what tracebacks show
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the oldest that a zip can say
-
-# What nothing deployed imports (decision 0009): dependencies of dependencies, and parts of them. One that turns out to
-# be needed is missed by the tests that boot each zip and ask each of its routes.
-NEVER_IMPORTED: Final = (
-    *("bin", "httpx", "httpcore", "certifi", "idna", "upstash_ratelimit"),
-    "aws_lambda_powertools/event_handler",
-    *("pydantic/v1", "pydantic/mypy.py", "asyncpg/_testbase", "anyio/_backends/_trio.py", "anyio/pytest_plugin.py"),
-    *("starlette/testclient.py", "fastapi/testclient.py"),
-)
-_POWERTOOLS_UTILITIES: Final = {"jmespath_utils", "parameters"}  # what its Logger imports of them, and what we do
-
-_NEVER_READ: Final = (".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".md", ".txt", ".pth", ".lock")
 
 
 class Architecture(StrEnum):
@@ -84,19 +73,12 @@ def _install(function: str, architecture: Architecture, stage: Path) -> None:
 
 
 def _prune(stage: Path) -> None:
-    utilities = (stage / "aws_lambda_powertools" / "utilities").iterdir()
-    unused = [path for path in utilities if path.is_dir() and path.name not in _POWERTOOLS_UTILITIES]
-    for path in [*unused, *(stage / name for name in NEVER_IMPORTED)]:
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
     for file in [path for path in stage.rglob("*") if path.is_file()]:
-        in_metadata = any(part.endswith(".dist-info") for part in file.relative_to(stage).parts)
-        if in_metadata or file.suffix in _NEVER_READ or file.name.startswith("."):
+        inside = PurePosixPath(file.relative_to(stage))
+        if is_unused(inside) or any(part.endswith(".dist-info") for part in inside.parts):
             file.unlink()
         elif file.suffix == ".so" or ".so." in file.name:
-            file.write_bytes(stripped(file.read_bytes()))
+            strip(file)
 
 
 def _compile(stage: Path) -> None:

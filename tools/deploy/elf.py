@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 from typing import Final
 
 _MAGIC: Final = b"\x7fELF\x02\x01"  # 64 bits, little-endian: x86_64 and arm64
 _HEADER: Final = struct.Struct("<16sHHIQQQIHHHHHH")
 _SEGMENT: Final = struct.Struct("<IIQQQQQQ")
+
+
+def strip(file: Path) -> None:
+    """Replace the file, which may have a second name in a cache of uv's that has to stay as it is."""
+    image = stripped(file.read_bytes())
+    file.unlink()
+    file.write_bytes(image)
 
 
 def stripped(image: bytes) -> bytes:

@@ -1,0 +1,51 @@
+"""What is asked of every artefact: a request for each route of its function, as API Gateway would send it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from tools.deploy.platforms import Route, route_table
+from tools.functions import ROOT, function_names, load_app
+
+EVENTS = ROOT / "tests" / "events"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request for one route. Its event comes from the file of tests/events with that routeKey."""
+
+    route: Route
+    event: dict[str, Any]
+
+    @property
+    def method(self) -> str:
+        return self.route.method
+
+    @property
+    def target(self) -> str:
+        query = self.event["rawQueryString"]
+        return f"{self.event['rawPath']}?{query}" if query else str(self.event["rawPath"])
+
+
+def table() -> list[Route]:
+    return route_table({name: load_app(name) for name in function_names()})
+
+
+def asked_of(function: str) -> list[Asked]:
+    """One request for each of the function's routes. Raise KeyError for a route that has no event."""
+    events = {event["routeKey"]: event for event in (json.loads(file.read_text()) for file in EVENTS.glob("*.json"))}
+    return [
+        Asked(route, events.get(f"{route.method} {route.path}") or _document(route, events["GET /ready"]))
+        for route in table()
+        if route.function == function
+    ]
+
+
+def _document(route: Route, template: dict[str, Any]) -> dict[str, Any]:
+    """The event for a function's OpenAPI document, which is the same for all."""
+    if not route.path.endswith("/openapi.json"):
+        raise KeyError(f"no file of {EVENTS.name} asks for {route.method} {route.path}")
+    text = json.dumps(template).replace("GET /ready", f"GET {route.path}").replace('"/ready"', f'"{route.path}"')
+    return dict(json.loads(text))

@@ -1,0 +1,128 @@
+"""`make package-vercel`: `vercel build` in a clean copy, offline but for the package registry (decision 0011)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final
+
+import typer
+
+from tools.cli.screen import fail, out, step, table
+from tools.deploy.elf import strip
+from tools.deploy.python import PythonMissing, find_python
+from tools.deploy.unused import is_unused
+from tools.functions import ROOT, function_names
+
+BUILD: Final = ROOT / "build" / "vercel"
+_TOOL: Final = ROOT / "node_modules" / ".bin" / "vercel"
+_DEADLINE_SECONDS: Final = 900  # a first build downloads every dependency; seen: 12 s for two functions
+
+# What is built from; anything else in the tree, such as a .env, is not even in the copy.
+_SOURCES: Final = (
+    *("vercel.json", "functions/**/*.py", "functions/*/requirements.txt", "functions/*/.python-version"),
+    *("shared/**/*.py", "shared/**/*.lua"),
+)
+_PROJECT: Final = {"projectId": "prj_local", "orgId": "team_local", "settings": {"framework": None}}
+_CONFIG: Final = ".vc-config.json"
+_VENDOR: Final = "_vendor"
+
+
+class VercelBuildFailed(RuntimeError):
+    """`vercel build` failed, or left something out; the message carries its last words."""
+
+
+def main(output: Annotated[Path, typer.Option(help="Where the build goes.")] = BUILD) -> None:
+    """Build build/vercel/.vercel/output, for `vercel deploy --prebuilt --cwd build/vercel`."""
+    # Not below this checkout: `vercel build` looks for the git repository around it and asks Vercel whose that is.
+    with tempfile.TemporaryDirectory(prefix="digis-vercel-") as name:
+        draft = Path(name) / "tree"
+        try:
+            step("copying")
+            copy_sources(draft)
+            step("vercel build")
+            sizes = build(draft)
+        except (VercelBuildFailed, PythonMissing) as error:
+            fail(str(error))
+        shutil.rmtree(output, ignore_errors=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(draft, output)
+    table(("function", "files", "size"), [(name, str(files), f"{size / 1e6:.1f} MB") for name, files, size in sizes])
+    out.print(f"in {output / '.vercel' / 'output'}")
+
+
+def copy_sources(target: Path, source: Path = ROOT) -> None:
+    """The clean copy: of the tree, only what a function is built from."""
+    for pattern in _SOURCES:
+        for file in source.glob(pattern):
+            copy = target / file.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+
+
+def build(tree: Path) -> list[tuple[str, int, int]]:
+    """Run `vercel build` there. Return each function's name, files and bytes.
+
+    Raise VercelBuildFailed or PythonMissing.
+    """
+    if not _TOOL.exists():
+        raise VercelBuildFailed("the Node tools are not installed: make node")
+    (tree / ".vercel").mkdir()
+    (tree / ".vercel" / "project.json").write_text(json.dumps(_PROJECT))
+    _run(tree)
+    sizes = []
+    for name in function_names():
+        found = list((tree / ".vercel" / "output").glob(f"services/{name}/functions/*.func/{_CONFIG}"))
+        if len(found) != 1:
+            raise VercelBuildFailed(f"vercel build made {len(found)} functions of {name}")
+        files = _prune(tree, found[0])
+        sizes.append((name, len(files), sum((tree / file).stat().st_size for file in files)))
+    shutil.rmtree(tree / ".vercel" / "python" / "cache", ignore_errors=True)
+    return sizes
+
+
+def _run(tree: Path) -> None:
+    # Not the shell's own project on Vercel: what is built depends on the tree alone.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("VERCEL")}
+    env["PATH"] = os.pathsep.join([str(find_python().parent), str(Path(sys.executable).parent), os.environ["PATH"]])
+    env |= {"VERCEL_TELEMETRY_DISABLED": "1", "VERCEL_PYTHON_COMPILEALL": "1", "CI": "1"}
+    try:
+        done = subprocess.run(
+            [_TOOL, "build", "--yes"],
+            cwd=tree,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise VercelBuildFailed(f"vercel build took more than {_DEADLINE_SECONDS} s") from None
+    if done.returncode != 0:
+        raise VercelBuildFailed("\n".join((done.stdout + done.stderr).splitlines()[-20:]))
+
+
+def _prune(tree: Path, config_file: Path) -> list[str]:
+    """Leave out of one function what nothing deployed imports. Return what it ships, by path from the tree."""
+    config: dict[str, Any] = json.loads(config_file.read_text(encoding="utf-8"))
+    files: dict[str, str] = config["filePathMap"]
+    for shipped, where in list(files.items()):
+        inside = PurePosixPath(shipped)
+        if inside.is_relative_to(_VENDOR) and is_unused(inside.relative_to(_VENDOR)):
+            del files[shipped]
+        elif not (tree / where).is_file():
+            raise VercelBuildFailed(f"vercel build names {where}, which is not there")
+        elif inside.suffix == ".so":
+            strip(tree / where)
+    config_file.write_text(json.dumps(config, indent=1), encoding="utf-8")
+    return list(files.values())
+
+
+if __name__ == "__main__":
+    typer.run(main)
