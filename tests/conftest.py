@@ -30,6 +30,8 @@ TEMPLATE = "digis_template"
 def pytest_configure() -> None:
     """A SIGTERM ends the run as Ctrl-C does: with its servers stopped and their directories removed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # In a shell's background Ctrl-C is ignored, and so it would be by what the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.pop(ENDS_WITH_PARENT, None):
         end_with_parent()
 
