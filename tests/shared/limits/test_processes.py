@@ -6,10 +6,12 @@ import asyncio
 import json
 import os
 import sys
+import time
 
 import pytest
 
 from shared.limits import policies
+from shared.limits.local import MOST_BLOCKED_MS
 from tools.functions import ROOT
 from tools.local.rest.server import RestServer
 
@@ -65,7 +67,11 @@ async def test_64_callers_in_4_processes_with_clocks_apart_never_exceed_the_quot
 
 async def test_10_000_blocked_requests_cost_no_more_trips_than_instances_and_quota(rest: RestServer) -> None:
     await rest.reset_counters()
+    started = time.monotonic()
     await asyncio.gather(*(_run(rest, 1, blocked=2500) for _ in range(4)))
 
     scripts = 4  # each instance may find the script missing, once
-    assert rest.requests <= 4 + policies.TOKEN.quota + scripts
+    asked_again = 4 * int(
+        (time.monotonic() - started) // (MOST_BLOCKED_MS / 1000)
+    )  # believed no longer: a slow machine
+    assert rest.requests <= 4 + policies.TOKEN.quota + scripts + asked_again
