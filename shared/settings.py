@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
 
 from shared import parameters
+from shared import settings_values as values
+from shared.settings_values import KEY_CHARACTERS, Keys, Secret, SettingsInvalid
 
-KEY_CHARACTERS: Final = 32  # the least that one of our own keys may have where it is deployed
-
-_WORD: Final = re.compile(r"[A-Za-z0-9._:-]{0,60}")
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as browsers write them: no capitals, no path
-_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}  # which they leave out
+__all__ = ["KEY_CHARACTERS", "Keys", "Platform", "Secret", "Settings", "SettingsInvalid", "settings"]
 
 _NAMEABLE: Final = (
     *("DATABASE_URL", "IDENTITY_HMAC_KEY", "EDGE_SECRET", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
-    *("KV_REST_API_URL", "KV_REST_API_TOKEN"),
+    *("KV_REST_API_URL", "KV_REST_API_TOKEN", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL"),
 )
 
-# Local only: a laptop's identifiers are not worth a secret. A deployed function refuses to start without one.
-LOCAL_HMAC_KEY: Final = "local-only-identity-key-not-a-secret-at-all"
+# Local only: a laptop's data is not worth a secret. A deployed function refuses to start without its keys.
+LOCAL_KEY: Final = "local-only-key-that-is-not-a-secret-at-all"
 
 
 class Platform(StrEnum):
@@ -35,19 +30,6 @@ class Platform(StrEnum):
     LOCAL = "local"
     LAMBDA = "lambda"
     VERCEL = "vercel"
-
-
-class SettingsInvalid(Exception):
-    """A setting is missing or wrong. The message names the setting and never its value."""
-
-
-class Secret(str):
-    """A string that shows only stars in logs, tracebacks and reprs."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'" if self else "''"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +48,10 @@ class Settings:
     profile_cdn_seconds: int
     trusted_edge: str | None
     edge_secret: Secret
+    session_keys: Keys
+    otp_pepper: Secret
+    smtp_url: Secret | None
+    mail_from: str
 
     @property
     def deployed(self) -> bool:
@@ -77,21 +63,25 @@ class Settings:
         platform = _platform(env)
         env = _with_parameters(env, platform)
         stage = env.get("STAGE") or env.get("VERCEL_ENV") or ("local" if platform is Platform.LOCAL else "dev")
-        _word("STAGE", stage)
+        values.word("STAGE", stage)
         url, token = _upstash(env)
         return cls(
             platform=platform,
             stage=stage,
             upstash_url=url,
             upstash_token=Secret(token),
-            upstash_key_prefix=_word("UPSTASH_KEY_PREFIX", env.get("UPSTASH_KEY_PREFIX", _stage_prefix(stage))),
-            upstash_deadline_ms=_integer(env, "UPSTASH_DEADLINE_MS", 800, least=50, most=10_000),
-            database_url=_database_url(env.get("DATABASE_URL", "")),
-            identity_hmac_key=_own_key(env, "IDENTITY_HMAC_KEY", LOCAL_HMAC_KEY, platform),
-            allowed_origins=_origins(env.get("ALLOWED_ORIGINS", "")),
-            profile_cdn_seconds=_integer(env, "PROFILE_CDN_SECONDS", 0, least=0, most=3600),
+            upstash_key_prefix=values.word("UPSTASH_KEY_PREFIX", env.get("UPSTASH_KEY_PREFIX", _stage_prefix(stage))),
+            upstash_deadline_ms=values.integer(env, "UPSTASH_DEADLINE_MS", 800, least=50, most=10_000),
+            database_url=values.database_url(env.get("DATABASE_URL", "")),
+            identity_hmac_key=_own_key(env, "IDENTITY_HMAC_KEY", platform),
+            allowed_origins=values.origins(env.get("ALLOWED_ORIGINS", "")),
+            profile_cdn_seconds=values.integer(env, "PROFILE_CDN_SECONDS", 0, least=0, most=3600),
             trusted_edge=_trusted_edge(env),
             edge_secret=Secret(env.get("EDGE_SECRET", "")),
+            session_keys=values.keys("SESSION_KEYS", env.get("SESSION_KEYS") or _local(platform, f"local:{LOCAL_KEY}")),
+            otp_pepper=_own_key(env, "OTP_PEPPER", platform),
+            smtp_url=values.smtp_url(env.get("SMTP_URL", "")),
+            mail_from=env.get("MAIL_FROM", "") or _local(platform, "Digis <no-reply@digis.test>"),
         )
 
     def require(self, *names: str) -> None:
@@ -143,82 +133,21 @@ def _upstash(env: Mapping[str, str]) -> tuple[str | None, str]:
                 raise SettingsInvalid(f"{url_name} is set but {token_name} is not")
             if not token.isascii() or not token.isprintable() or " " in token:
                 raise SettingsInvalid(f"{token_name} is not a token")
-            return _rest_url(url_name, url), token
+            return values.rest_url(url_name, url), token
     return None, ""
 
 
-def _word(name: str, text: str) -> str:
-    """What becomes a part of Redis keys."""
-    if not _WORD.fullmatch(text):
-        raise SettingsInvalid(f"{name} may have letters, digits and . _ : - only, 60 at most")
-    return text
-
-
-def _database_url(url: str) -> Secret | None:
-    """As far as it can be seen without the driver, which a cached request does not import."""
-    if not url:
-        return None
-    parts = _split(url)
-    if parts is None or parts.scheme not in {"postgres", "postgresql"}:
-        raise SettingsInvalid("DATABASE_URL is not a postgresql:// URL")
-    return Secret(url)
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return None for what is no URL, or has a port that is none."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    return None if port == 0 else parts
-
-
-def _rest_url(name: str, url: str) -> str:
-    parts = _split(url)
-    if parts is None or parts.scheme not in {"https", "http"} or not parts.hostname or not parts.netloc.isascii():
-        raise SettingsInvalid(f"{name} is not an http(s) URL")
-    if parts.username or parts.query or parts.fragment:
-        raise SettingsInvalid(f"{name} has parts that a REST URL does not have")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise SettingsInvalid(f"{name} must be https: plain http is for loopback only")
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _own_key(env: Mapping[str, str], name: str, local: str, platform: Platform) -> Secret:
+def _own_key(env: Mapping[str, str], name: str, platform: Platform) -> Secret:
     """One of our own keys: a laptop has a default, a deployed function none."""
-    key = env.get(name, "")
-    if platform is Platform.LOCAL:
-        return Secret(key or local)
-    if key and len(key) < KEY_CHARACTERS:
-        raise SettingsInvalid(f"{name} has under {KEY_CHARACTERS} characters")
+    key = env.get(name, "") or _local(platform, LOCAL_KEY)
+    if key and platform is not Platform.LOCAL:
+        values.long_enough(name, key)
     return Secret(key)
 
 
-def _integer(env: Mapping[str, str], name: str, default: int, *, least: int, most: int) -> int:
-    text = env.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise SettingsInvalid(f"{name} must be a whole number from {least} to {most}")
-    return int(text)
-
-
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip() for part in text.split(",") if part.strip())
-    for origin in origins:
-        if not _ORIGIN.fullmatch(origin) or origin.endswith(_DEFAULT_PORTS[origin.partition(":")[0]]):
-            raise SettingsInvalid("ALLOWED_ORIGINS must be exact origins such as https://app.example, with commas")
-    return origins
+def _local(platform: Platform, default: str) -> str:
+    """What is used on a laptop where nothing is set."""
+    return default if platform is Platform.LOCAL else ""
 
 
 def _trusted_edge(env: Mapping[str, str]) -> str | None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ import pytest
 from tests.support import close_clients, forget_process_state, serve_functions
 from tests.tls import contexts
 from tools.local.demo import load_demo
+from tools.local.mailbox import Mailbox
 from tools.local.postgres import LocalPostgres
 from tools.local.process import ENDS_WITH_PARENT, end_with_parent
-from tools.local.proxy import FaultProxy
+from tools.local.proxy import FaultProxy, refuse_as_smtp
 from tools.local.redis import LocalRedis
 from tools.local.rest.server import RestServer
 from tools.migrate.runner import migrate
@@ -95,6 +97,30 @@ async def proxy(services: Services) -> AsyncIterator[FaultProxy]:
     await proxy.stop()
 
 
+@dataclass(frozen=True)
+class Post:
+    """A mailbox, and the way to it, which can be broken."""
+
+    mailbox: Mailbox
+    proxy: FaultProxy
+
+    @property
+    def url(self) -> str:
+        return f"smtp://127.0.0.1:{self.proxy.port}"
+
+
+@pytest.fixture
+async def post() -> AsyncIterator[Post]:
+    with tempfile.TemporaryDirectory(prefix="digis-test-") as place:  # a socket's path has to be short
+        post = Post(Mailbox(), FaultProxy(Path(place) / "smtp", refuse=refuse_as_smtp))
+        await post.mailbox.start(Path(place) / "smtp")
+        await post.proxy.start()
+        yield post
+        await post.mailbox.stop()
+        await post.proxy.set(post.proxy.mode.OK)
+        await post.proxy.stop()
+
+
 @pytest.fixture
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No settings of whoever runs the tests, and nothing remembered from the test before."""
@@ -102,6 +128,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatc
         *("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
         *("UPSTASH_KEY_PREFIX", "DATABASE_URL", "ALLOWED_ORIGINS", "PROFILE_CDN_SECONDS", "STAGE", "VERCEL"),
         *("VERCEL_ENV", "AWS_LAMBDA_FUNCTION_NAME", "TRUSTED_EDGE", "EDGE_SECRET", "IDENTITY_HMAC_KEY"),
+        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
     ):
         monkeypatch.delenv(name, raising=False)
     forget_process_state()
@@ -114,10 +141,12 @@ async def digis(
     services: Services,
     rest: RestServer,
     proxy: FaultProxy,
+    post: Post,
     database_name: str,
     fresh_process: pytest.MonkeyPatch,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of all functions, on Redis, Postgres and a migrated database with demo data."""
+    """An HTTP client of all functions, on Redis, a mailbox, Postgres and a migrated database with demo data."""
+    fresh_process.setenv("SMTP_URL", post.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_URL", rest.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_TOKEN", "local")
     fresh_process.setenv("DATABASE_URL", services.postgres.url(database_name, tcp_port=proxy.port))

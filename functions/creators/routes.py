@@ -1,24 +1,35 @@
-"""The creators' routes: who creators are, one by one and in lists."""
+"""The creators' routes: who creators are, one by one and in lists; their own changes; who follows them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from pydantic import ValidationError
 
 from functions.creators import service
-from functions.creators.schemas import CreatorOut, CreatorsOut, ListQuery, Username
+from functions.creators.schemas import CreatorOut, CreatorsOut, FollowingOut, ListQuery, ProfilePatch, Username
 from shared.cache.respond import NOT_MODIFIED, Revalidated, respond
 from shared.cache.space import Space
 from shared.cache.spaces import LISTS, PROFILES
-from shared.http.problems import CreatorNotFound, InvalidCursor, UpstreamUnavailable, problems
-from shared.limits.gate import Call, gate
-from shared.limits.policies import PUBLIC
+from shared.http.problems import (
+    AccountInactive,
+    CreatorNotFound,
+    InvalidCursor,
+    NotACreator,
+    Unauthenticated,
+    UpstreamUnavailable,
+    problems,
+)
+from shared.http.queries import PageQuery
+from shared.http.strict import strict_router
+from shared.limits.gate import Call, UserCall, gate
+from shared.limits.policies import API, PUBLIC
 from shared.settings import settings
 from shared.upstash import keys
+from shared.users import PROFILE
 
-router = APIRouter(prefix="/creators", tags=["creators"])
+router = strict_router("creators")
 
 
 def _page(request: Request) -> tuple[str, ...] | None:
@@ -31,8 +42,10 @@ def _page(request: Request) -> tuple[str, ...] | None:
     return query.category or "@any", query.sort, str(query.limit), query.cursor or "@start"
 
 
-profiles: Final = Space(keys.CREATOR, "profile", CreatorOut, PROFILES)
+profiles: Final = Space(keys.CREATOR, PROFILE, CreatorOut, PROFILES)
 lists: Final = Space(keys.CREATOR, "list", CreatorsOut, LISTS)
+
+_FOLLOW_PROBLEMS: Final = problems(Unauthenticated, CreatorNotFound, UpstreamUnavailable)
 
 
 @router.get("", response_model=CreatorsOut, responses=problems(InvalidCursor, UpstreamUnavailable))
@@ -41,6 +54,40 @@ async def list_creators(
 ) -> Response:
     """Creators by followers or newest first, page by page."""
     return await respond(lists, call, lambda: service.list_creators(query))
+
+
+@router.get("/following", responses=problems(Unauthenticated, InvalidCursor, UpstreamUnavailable))
+async def list_followed(
+    query: Annotated[PageQuery, Query()], call: Annotated[UserCall, gate(API, session=True)]
+) -> CreatorsOut:
+    """Whom the caller follows, the latest first."""
+    return await service.list_followed(query, call.user_id)
+
+
+@router.patch("/me", responses=problems(Unauthenticated, NotACreator, AccountInactive, UpstreamUnavailable))
+async def change_profile(body: ProfilePatch, call: Annotated[UserCall, gate(API, session=True)]) -> CreatorOut:
+    """Change one's own profile. The next read anywhere sees it."""
+    return await service.change_profile(call.user_id, body)
+
+
+@router.get("/{username}/follow", responses=_FOLLOW_PROBLEMS)
+async def show_follow(
+    username: Annotated[Username, Path()], call: Annotated[UserCall, gate(API, session=True)]
+) -> FollowingOut:
+    """Whether the caller follows this creator."""
+    return await service.is_following(username, call.user_id)
+
+
+@router.put("/{username}/follow", status_code=204, responses=_FOLLOW_PROBLEMS)
+async def follow(username: Annotated[Username, Path()], call: Annotated[UserCall, gate(API, session=True)]) -> None:
+    """Follow this creator."""
+    await service.set_follow(username, call.user_id, following=True)
+
+
+@router.delete("/{username}/follow", status_code=204, responses=_FOLLOW_PROBLEMS)
+async def unfollow(username: Annotated[Username, Path()], call: Annotated[UserCall, gate(API, session=True)]) -> None:
+    """Follow this creator no more."""
+    await service.set_follow(username, call.user_id, following=False)
 
 
 @router.get(

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from shared.http.queries import whole_number
+from shared.http.queries import PageQuery
+from shared.http.text import Body, PlainText
 
 Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{3,30}$")]
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
+
+
+_LINK: Final = re.compile(r"https://[!#$%&'()*+,./0-9:;=?@A-Z\[\]_a-z~-]+")
+
+
+def _safe_link(url: str) -> str:
+    """https alone, to a host, with nobody's name in front of it that could be taken for the host."""
+    try:
+        parts = urlsplit(url)
+        is_safe = bool(_LINK.fullmatch(url) and parts.hostname and "@" not in parts.netloc) and parts.port != 0
+    except ValueError:
+        is_safe = False
+    if not is_safe:
+        raise ValueError("should be an https address, without a user's name in it")
+    return url
+
+
+Link = Annotated[str, StringConstraints(max_length=200), AfterValidator(_safe_link)]
 
 
 class Sort(StrEnum):
@@ -45,12 +66,23 @@ class CreatorsOut(BaseModel):
     next_cursor: str | None
 
 
-class ListQuery(BaseModel):
-    """Which creators, in what order, from where on, and how many."""
+class ProfilePatch(Body):
+    """What of it is there is changed."""
 
-    model_config = ConfigDict(frozen=True)
+    display_name: Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = ""
+    bio: Annotated[PlainText, StringConstraints(max_length=500)] = ""
+    avatar_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    links: Annotated[list[Link], Field(max_length=10)] = Field(default_factory=list)
+    category: Category = ""
+
+
+class FollowingOut(BaseModel):
+    success: Literal[True] = True
+    following: bool
+
+
+class ListQuery(PageQuery):
+    """Which creators, in what order, from where on, and how many."""
 
     category: Category | None = None
     sort: Sort = Sort.FOLLOWERS
-    cursor: str | None = None
-    limit: Annotated[int, BeforeValidator(whole_number), Field(ge=1, le=100)] = 24

@@ -16,12 +16,13 @@ from shared.cache.entry import Entry, Fetched, State
 from shared.cache.spaces import LEASE_MS
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError
-from shared.upstash.scripts import CLOCK, Script
+from shared.upstash.scripts import CLOCK, Script, ScriptCall
 
 LUA: Final = Path(__file__).parent / "lua"
 LOOKUP: Final = LUA / "lookup.lua"
 _LEASE: Final = Script.read(CLOCK, LOOKUP, LUA / "lease.lua")
 _FILL: Final = Script.read(CLOCK, LUA / "fill.lua")
+_PUT: Final = Script.read(CLOCK, LUA / "put.lua")
 
 WAIT_SECONDS: Final = 1.0  # then whoever waits computes: the holder was killed, or is slower than anyone should wait
 _FIRST_LOOK_SECONDS: Final = 0.02  # about one query: REST has nothing to wait on, so those who wait look again
@@ -55,6 +56,11 @@ async def ask(key: str) -> Fetched:
 async def fill(key: str, token: str, entry: Entry, *, fresh_ms: int, kept_ms: int) -> bool:
     """Store what was computed under the lease; return False when that was refused, or nobody answered."""
     return await _settle(key, token, entry.kind, str(fresh_ms), str(kept_ms), entry.etag, entry.body or "")
+
+
+def put(key: str, entry: Entry, *, fresh_ms: int, kept_ms: int) -> ScriptCall:
+    """The command that stores what is new in the world, without a lease."""
+    return _PUT([key], str(fresh_ms), str(kept_ms), entry.etag, entry.body or "")
 
 
 async def give_back(key: str, token: str) -> None:

@@ -79,8 +79,11 @@ class Space(Generic[M]):
 
         Raise what `load` raises, unless there is a stale value to serve in place of UpstreamUnavailable.
         """
-        answer = await self.answer(await lease.ask(self.key(*parts)), load)
-        return self._parse(answer.entry)
+        return await self.of(await lease.ask(self.key(*parts)), load)
+
+    async def of(self, fetched: Fetched, load: Callable[[], Awaitable[M | None]]) -> M | None:
+        """`get_or_load` of what the gate has looked up already."""
+        return self._parse((await self.answer(fetched, load)).entry)
 
     def drop(self, transaction: Transaction, *parts: str) -> None:
         """Have the value dropped when this transaction commits: no read that begins after that sees the old one."""

@@ -22,6 +22,7 @@ PROFILES: Final = Times(soft=60, hard=keys.SHORT)
 LISTS: Final = Times(soft=60, hard=keys.SHORT)
 ANALYTICS: Final = Times(soft=keys.MEDIUM, hard=keys.LONG)
 BALANCES: Final = Times(soft=30, hard=keys.SHORT)
+SESSIONS: Final = Times(soft=keys.SHORT, hard=keys.DAY)  # stale ones are never served: soft is how long one is believed
 USERS: Final = Times(soft=keys.SHORT, hard=keys.MEDIUM)
 
 # A lease outlives the slowest load (a transaction's 3 s and a trip), and little more: its holder may have been killed.

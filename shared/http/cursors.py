@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
 from shared.http.problems import InvalidCursor
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Counts, and times in microseconds up to the year 9999: what a bigint and a timestamptz both take.
 MOST: Final = 253_402_300_799_999_999
@@ -41,3 +44,13 @@ class Cursor:
         if cursor.order != order or cursor.encode() != text:  # one place has one cursor, and one cache key
             raise InvalidCursor
         return cursor
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as a cursor's value: Unix microseconds, as exact as Postgres is."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(microseconds: int) -> datetime:
+    """The other way; a cursor holds no value that is beyond it."""
+    return _EPOCH + timedelta(microseconds=microseconds)

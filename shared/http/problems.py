@@ -95,6 +95,38 @@ class Unauthenticated(Problem):
     code, status, detail = Code.UNAUTHENTICATED, 401, "This needs a session: none, or one that has ended, was sent."
 
 
+class InvalidCredentials(Problem):
+    code, status, detail = Code.INVALID_CREDENTIALS, 401, "There is no account with this e-mail and password."
+
+
+class InvalidCode(Problem):
+    code, status, detail = (
+        Code.INVALID_CODE,
+        401,
+        "The code is wrong, used or expired, or there were too many tries.",
+    )
+
+
+class Forbidden(Problem):
+    code, status, detail = Code.FORBIDDEN, 403, "This is somebody else's."
+
+
+class NotACreator(Problem):
+    code, status, detail = Code.NOT_A_CREATOR, 403, "Only creators may do this."
+
+
+class AccountInactive(Problem):
+    code, status, detail = Code.ACCOUNT_INACTIVE, 403, "This account is suspended or closed."
+
+
+class EmailTaken(Problem):
+    code, status, detail = Code.EMAIL_TAKEN, 409, "There is an account with this e-mail already."
+
+
+class UsernameTaken(Problem):
+    code, status, detail = Code.USERNAME_TAKEN, 409, "Somebody has this username already."
+
+
 class NotFound(Problem):
     code, status, detail = Code.NOT_FOUND, 404, "There is nothing at this path."
 
@@ -129,6 +161,10 @@ class RateLimiterUnavailable(Problem):
 
 class UpstreamUnavailable(Problem):
     code, status, detail = Code.UPSTREAM_UNAVAILABLE, 503, "A service that this needs is out of reach."
+
+
+class MailUnavailable(Problem):
+    code, status, detail = Code.MAIL_UNAVAILABLE, 503, "No mail can be sent just now."
 
 
 def document(problem: Problem, *, path: str, request_id: str) -> bytes:

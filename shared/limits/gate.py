@@ -1,28 +1,31 @@
 """The gate: one FastAPI dependency a route, and one trip for all that must be known before its body runs.
 
-Admission by all tiers and the declared cache read are one script. Nothing is computed or queried before admission, and
-a request that was denied a moment ago is denied again without a trip.
+Admission by all tiers, the session and the declared cache read are one script. Nothing is computed or queried before
+admission, and a request that was denied a moment ago, or has no session where one is a must, makes no trip.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from fastapi import Depends, Request
 
-from shared import telemetry
+from shared import sessions, telemetry
 from shared.cache import lease
 from shared.cache.entry import Fetched
 from shared.cache.spaces import LEASE_MS
-from shared.http.problems import RateLimited, RateLimiterUnavailable
+from shared.http.problems import RateLimited, RateLimiterUnavailable, Unauthenticated
 from shared.limits.admission import Admission, verdicts_of
 from shared.limits.local import BlockList, MemoryLimiter
 from shared.limits.policies import Policy, WhenOut
 from shared.limits.tiers import Tiers, UserOf
 from shared.limits.usage import Usage
 from shared.limits.window import Verdict
+from shared.postgres import outbox
+from shared.sessions import Presented, Session
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError, UpstashUnavailable
 from shared.upstash.scripts import CLOCK, Script
@@ -49,6 +52,26 @@ class Call:
     admission: Admission
     fetched: Fetched
     if_none_match: str  # every such header as one list, as RFC 9110 5.3 reads them
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserCall(Call):
+    """The call of somebody who is signed in."""
+
+    session: Session
+
+    @property
+    def user_id(self) -> str:
+        return self.session.user_id
+
+
+class Who(Enum):
+    """Whether a route asks who calls."""
+
+    ANYONE = "anyone"  # a session is not looked at
+    MAYBE_USER = "maybe"  # a session counts where one is sent; one that is not good is refused
+    USER = "user"  # a session is a must
 
 
 class NoVerdict(Exception):
@@ -58,20 +81,25 @@ class NoVerdict(Exception):
 class Gate:
     """`gate(POLICY, ...)` as FastAPI calls it. Architecture tests find it by its type."""
 
-    def __init__(self, policy: Policy, read: Read | None, bucket: str | None, user_of: UserOf | None) -> None:
+    def __init__(
+        self, policy: Policy, read: Read | None, bucket: str | None, user_of: UserOf | None, who: Who = Who.ANYONE
+    ) -> None:
         self.policy = policy
+        self.who = who
         self._read = read
-        self._tiers = Tiers(policy, bucket, user_of)
+        self._tiers = Tiers(policy, bucket, user_of or (None if who is Who.ANYONE else _user_of))
 
     async def __call__(self, request: Request) -> Call:
+        known = self._presented(request)
         tiers = await self._tiers.keys(request)
         self._refuse_blocked(tiers)
         read_key = self._read.key(request) if self._read else None
+        lookups = [key for key in (known.key if known else None, read_key) if key is not None]
         degraded = False
         try:
-            verdicts, fetched = await self._ask(tiers, read_key)
+            verdicts, found = await self._ask(tiers, lookups)
         except NoVerdict:
-            verdicts, fetched, degraded = self._ask_locally(tiers), Fetched(read_key), True
+            verdicts, found, degraded = self._ask_locally(tiers), [Fetched(key) for key in lookups], True
         full = {key: verdict.wait_ms for key, verdict in zip(tiers, verdicts, strict=True) if verdict.full}
         for key, wait_ms in ({} if degraded else full).items():
             blocked.block(key, wait_ms)
@@ -80,7 +108,23 @@ class Gate:
         if not admission.allowed:
             raise _denied(admission)
         _announce(admission)
-        return Call(admission, fetched, ", ".join(request.headers.getlist("if-none-match")))
+        fetched = found[-1] if read_key is not None else Fetched()
+        if_none_match = ", ".join(request.headers.getlist("if-none-match"))
+        if known is None:
+            return Call(admission, fetched, if_none_match)
+        session = await sessions.judge(found[0], known)
+        if session is None:
+            raise Unauthenticated
+        return UserCall(admission, fetched, if_none_match, session)
+
+    def _presented(self, request: Request) -> Presented | None:
+        """Whose request it says to be. Raise Unauthenticated without a trip where that cannot be true."""
+        if self.who is Who.ANYONE:
+            return None
+        known = sessions.presented(request)
+        if known is None and (self.who is Who.USER or sessions.sent(request.headers) is not None):
+            raise Unauthenticated
+        return known
 
     def _refuse_blocked(self, tiers: list[str]) -> None:
         waits = {key: wait for key in tiers if (wait := blocked.wait_ms(key))}
@@ -89,31 +133,28 @@ class Gate:
             usage.note(self.policy, allowed=False, identity=longest)
             raise _denied(Admission(self.policy, allowed=False, remaining=0, wait_ms=waits[longest]))
 
-    async def _ask(self, tiers: list[str], read_key: str | None) -> tuple[list[Verdict], Fetched]:
-        """One trip: every tier, the read, and the usage counts that are due. Raise NoVerdict."""
+    async def _ask(self, tiers: list[str], lookups: list[str]) -> tuple[list[Verdict], list[Fetched]]:
+        """One trip: every tier, the lookups, and what rides along: late drops, due usage counts. Raise NoVerdict."""
         client = upstash()
         if client is None:
             raise NoVerdict
-        call, token = self._script_call(tiers, read_key)
-        counts = usage.take()
+        token = lease.token()
+        limits = [number for _ in tiers for number in (self.policy.quota, self.policy.window_ms)]
+        leases = [argument for _ in lookups for argument in (token, LEASE_MS)]
+        call = GATE([*tiers, *lookups], 1, len(tiers), *limits, *leases)
+        late, counts = outbox.take_undelivered(), usage.take()
+        drops = [["DEL", *late]] if late else []  # before the lookups, which must not find what should be gone
         try:
-            answer, *_ = await client.run(call, *(counts.commands() if counts else ()))
-            verdicts, fetched = _understood(answer, len(tiers), read_key, token)
+            answers = await client.run(*drops, call, *(counts.commands() if counts else ()))
+            return _understood(answers[len(drops)], len(tiers), lookups, token)
         except UpstashUnavailable as error:
+            outbox.give_back(late)
             if counts and not error.maybe_applied:
                 counts.not_sent()
             raise NoVerdict from error
         except (UpstashError, ValueError) as error:
             telemetry.logger().error("the limiter got no verdict: %s", error)  # no outage: it will not pass by itself
             raise NoVerdict from error
-        return verdicts, fetched
-
-    def _script_call(self, tiers: list[str], read_key: str | None) -> tuple[Any, str]:
-        limits = [number for _ in tiers for number in (self.policy.quota, self.policy.window_ms)]
-        if read_key is None:
-            return GATE(tiers, 1, len(tiers), *limits), ""
-        token = lease.token()
-        return GATE([*tiers, read_key], 1, len(tiers), *limits, token, LEASE_MS), token
 
     def _ask_locally(self, tiers: list[str]) -> list[Verdict]:
         if self.policy.when_out is WhenOut.CLOSED:
@@ -131,14 +172,23 @@ class Ungated:
         return None
 
 
-def gate(policy: Policy, *, read: Read | None = None, bucket: str | None = None, user_of: UserOf | None = None) -> Any:
-    """Admit, and read, in one trip: `call: Annotated[Call, gate(PUBLIC, read=profiles.at("username"))]`.
+def gate(
+    policy: Policy,
+    *,
+    read: Read | None = None,
+    bucket: str | None = None,
+    session: bool | None = False,
+    user_of: UserOf | None = None,
+) -> Any:
+    """Admit, and read, in one trip: `call: Annotated[UserCall, gate(API, session=True, read=users.OF_CALLER)]`.
 
-    A policy's operations may each have a `bucket` of their own. `user_of` tells who calls, for policies that count
-    users. Raise RateLimited (429), Unauthenticated (401) where a user is a must and there is none, or
-    RateLimiterUnavailable (503) where the limiter is out of reach and the policy is closed then.
+    `session`: True where one is a must (`UserCall`), None where one may be sent (`Call`). A policy's operations may
+    each have a `bucket` of their own. `user_of` tells who calls where it is not the session that does. Raise
+    RateLimited (429), Unauthenticated (401), or RateLimiterUnavailable (503) where the limiter is out of reach and
+    the policy is closed then.
     """
-    return Depends(Gate(policy, read, bucket, user_of))
+    who = Who.MAYBE_USER if session is None else Who.USER if session else Who.ANYONE
+    return Depends(Gate(policy, read, bucket, user_of, who))
 
 
 def ungated(reason: str) -> Any:
@@ -146,15 +196,21 @@ def ungated(reason: str) -> Any:
     return Depends(Ungated(reason))
 
 
-def _understood(answer: Any, tiers: int, read_key: str | None, token: str) -> tuple[list[Verdict], Fetched]:
+def _user_of(request: Request) -> str | None:
+    known = sessions.presented(request)
+    return known.user_id if known else None
+
+
+def _understood(answer: Any, tiers: int, lookups: list[str], token: str) -> tuple[list[Verdict], list[Fetched]]:
     """The script's answer. Raise the error that came instead, or ValueError."""
     if isinstance(answer, UpstashError):
         raise answer
     if not isinstance(answer, list) or not answer:
         raise ValueError("not an answer of gate.lua")
     verdicts = verdicts_of(answer[0], tiers)
-    state, raw = answer[1:] if len(answer) == 3 else (None, None)  # noqa: PLR2004 -- denied, or nothing to look up
-    return verdicts, Fetched(read_key) if read_key is None else Fetched.of(read_key, token, state, raw)
+    looked_up = answer[1:] + [None] * (2 * len(lookups) - len(answer) + 1)  # denied: nothing was
+    pairs = zip(lookups, looked_up[::2], looked_up[1::2], strict=True)
+    return verdicts, [Fetched.of(key, token, state, raw) for key, state, raw in pairs]
 
 
 def _announce(admission: Admission) -> None:

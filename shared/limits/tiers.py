@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import Request
 from pydantic_core import from_json
 
+from shared import devices
 from shared.http.identity import client_address
 from shared.http.problems import Unauthenticated
 from shared.limits.policies import Policy, Tier
@@ -33,26 +34,32 @@ class Tiers:
         user = self._user_of(request) if self._user_of else None
         if user is None and Tier.USER in self._tiers:
             raise Unauthenticated
+        email, device = await _account(request) if Tier.ACCOUNT in self._tiers else (None, None)
+        if device is not None:
+            return [self._key("device", device)]  # known to the account: strangers use up the other tiers
         found = []
         for tier in self._tiers:
             if tier in _USER_TIERS and user is not None:
                 found.append(self._key(Tier.USER, user))
             elif tier is Tier.ACCOUNT:
-                if account := await _account(request):
-                    found.append(self._key(Tier.ACCOUNT, account))
+                if email is not None:
+                    found.append(self._key(Tier.ACCOUNT, keys.personal("email", email)))
             else:
                 found.append(self._key(Tier.IP, keys.personal("ip", client_address(request.scope))))
         return found
 
-    def _key(self, tier: Tier, identity: str) -> str:
+    def _key(self, tier: str, identity: str) -> str:
         return keys.key(keys.RATE, self._family, tier, identity)
 
 
-async def _account(request: Request) -> str | None:
-    """A stand-in for the e-mail in the body; None where there is none, which validation will say."""
+async def _account(request: Request) -> tuple[str | None, str | None]:
+    """The e-mail in the body, and the device that a token there proves; None for what validation will complain of."""
     try:
         body = from_json(await request.body())
     except ValueError:
-        return None
+        return None, None
     email = body.get("email") if isinstance(body, dict) else None
-    return keys.personal("email", email.strip().lower()) if isinstance(email, str) else None
+    if not isinstance(email, str):
+        return None, None
+    email = email.strip().lower()
+    return email, devices.device_of(body.get("device_token"), email)

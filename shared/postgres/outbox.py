@@ -7,7 +7,8 @@ value's soft expiry bounds how long the old one is served.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 from shared import telemetry
 from shared.http.problems import UpstreamUnavailable
@@ -15,7 +16,11 @@ from shared.postgres.transaction import Begin, Transaction
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError
 
+KEYS_PER_TRIP: Final = 50
+KEYS_REMEMBERED: Final = 1000  # in this process; each is under 300 bytes
 ROWS_PER_DRAIN: Final = 200  # far under the statement timeout; what is left is for the next
+
+undelivered: Final[dict[str, None]] = {}
 
 
 async def record(transaction: Transaction, keys: list[str]) -> int:
@@ -25,14 +30,31 @@ async def record(transaction: Transaction, keys: list[str]) -> int:
     return int(row["id"])
 
 
-async def send(begin: Begin, row_id: int, keys: list[str]) -> None:
-    """Drop the values of a committed row, and then the row. What fails stays for `drain`."""
+async def send(begin: Begin, row_id: int | None, committed: Transaction) -> None:
+    """Drop the values of a committed transaction, then its row. What fails stays for the next trip and for `drain`."""
     try:
-        await _drop(keys)
-        async with begin() as transaction:
-            await transaction.execute("DELETE FROM cache_outbox WHERE id = $1", row_id)
+        await _drop(committed.dropped, committed.sent_after)
+        committed.drops_confirmed = True
+        if row_id is not None:
+            async with begin() as transaction:
+                await transaction.execute("DELETE FROM cache_outbox WHERE id = $1", row_id)
     except (UpstashError, UpstreamUnavailable) as error:
+        if not committed.drops_confirmed:
+            undelivered.update(dict.fromkeys(committed.dropped))
         telemetry.logger().warning("a cached value will be dropped later: %s", type(error).__name__)
+
+
+def take_undelivered() -> list[str]:
+    """The keys whose drop did not reach Redis, for the next trip that is made anyway; `give_back` them if it fails."""
+    taken = list(undelivered)[:KEYS_PER_TRIP]
+    for key in taken:
+        del undelivered[key]
+    return taken
+
+
+def give_back(keys: list[str]) -> None:
+    """They were not dropped after all. `drain` has the rows of those that are too many to remember here."""
+    undelivered.update(dict.fromkeys(keys[: KEYS_REMEMBERED - len(undelivered)]))
 
 
 async def drain(begin: Begin) -> int:
@@ -50,8 +72,11 @@ async def drain(begin: Begin) -> int:
     return len(rows)
 
 
-async def _drop(keys: list[str]) -> None:
-    """One DEL. Where no Upstash is configured nothing is cached."""
+async def _drop(keys: list[str], more: Sequence[list[Any]] = ()) -> None:
+    """One trip. Raise UpstashError when the drop was not confirmed. Without an Upstash nothing is cached."""
     client = upstash()
-    if client is not None:
-        await client.execute(["DEL", *keys])
+    if client is None:
+        return
+    answers = await client.run(*([["DEL", *keys]] if keys else []), *more)
+    if keys and isinstance(answers[0], UpstashError):
+        raise answers[0]

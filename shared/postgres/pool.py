@@ -70,8 +70,8 @@ class Database:
                 raise
             telemetry.logger().warning("postgres is unavailable: %s", type(error).__name__)
             raise DatabaseUnavailable from error
-        if row_id is not None:
-            await outbox.send(self.transaction, row_id, transaction.dropped)
+        if row_id is not None or transaction.sent_after:
+            await outbox.send(self.transaction, row_id, transaction)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Read some rows, in a transaction of their own."""
@@ -81,6 +81,11 @@ class Database:
     async def fetchrow(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
         """Read one row or none, in a transaction of its own."""
         async with self.transaction(read_only=True) as transaction:
+            return await transaction.fetchrow(sql, *arguments)
+
+    async def fetchrow_writing(self, sql: str, *arguments: Any) -> asyncpg.Record | None:
+        """One row or none, from a statement that also writes, in a transaction of its own."""
+        async with self.transaction() as transaction:
             return await transaction.fetchrow(sql, *arguments)
 
     async def close(self) -> None:

@@ -19,10 +19,16 @@ class Transaction:
     def __init__(self, connection: PoolConnectionProxy[Any]) -> None:
         self._connection = connection
         self.dropped: list[str] = []
+        self.sent_after: list[list[Any]] = []
+        self.drops_confirmed = False
 
     def drop_cached(self, key: str) -> None:
-        """Have Redis forget this key when the transaction commits."""
+        """Have Redis forget this key when the transaction commits; then `drops_confirmed` tells whether it has."""
         self.dropped.append(key)
+
+    def send_after(self, command: list[Any]) -> None:
+        """Have Redis sent this when the transaction commits, in the trip of the drops. It may be lost."""
+        self.sent_after.append(command)
 
     async def execute(self, sql: str, *arguments: Any) -> None:
         telemetry.count_query()

@@ -18,8 +18,10 @@ NUMBER_REGISTRIES: Final = {KEY_REGISTRY, Path("shared/cache/spaces.py"), Path("
 # What each layer of a function may import of that function. `checks` is ready's: its routes and rules in one.
 LAYERS: Final = {
     "app": {"routes", "checks"},
-    "routes": {"service", "schemas"},
+    "routes": {"service", "schemas", "accounts", "codes"},
     "service": {"repository", "schemas"},
+    "accounts": {"repository", "schemas", "passwords", "mail", "messages"},  # a service by nouns
+    "codes": {"repository", "schemas", "accounts", "mail", "messages"},
     "repository": set(),
     "schemas": set(),
     "checks": set(),

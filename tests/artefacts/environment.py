@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.conftest import Services
+from tests.deployed import DEPLOYED_KEYS
 from tools.local.rest.server import RestServer
 
 
@@ -12,6 +13,6 @@ def settings_of(services: Services, rest: RestServer, database_name: str) -> dic
         "UPSTASH_REDIS_REST_URL": rest.url,
         "UPSTASH_REDIS_REST_TOKEN": "local",
         "DATABASE_URL": services.postgres.url(database_name),
-        "IDENTITY_HMAC_KEY": "k" * 32,
+        **DEPLOYED_KEYS,
         "STAGE": "test",
     }

@@ -83,7 +83,7 @@ def test_cors_is_the_applications_own(template: Resources) -> None:
 def test_template_holds_no_secret(template: Resources) -> None:
     for function in _of_type(template, "AWS::Lambda::Function"):
         variables = function["Environment"]["Variables"]
-        for name in ("DATABASE_URL", "IDENTITY_HMAC_KEY", "UPSTASH_REDIS_REST_TOKEN"):
+        for name in ("DATABASE_URL", "IDENTITY_HMAC_KEY", "UPSTASH_REDIS_REST_TOKEN", "SESSION_KEYS", "OTP_PEPPER"):
             assert variables[name] == f"ssm:/digis/dev/{name}"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Services
+from tests.deployed import DEPLOYED_KEYS
 from tools.functions import ROOT
 from tools.local.rest.server import RestServer
 
@@ -75,7 +76,7 @@ async def test_deployed_the_source_address_is_the_request_contexts_own(
 ) -> None:
     env = _env(services, rest, database_name) | {
         "AWS_LAMBDA_FUNCTION_NAME": "creators",
-        "IDENTITY_HMAC_KEY": "k" * 32,
+        **DEPLOYED_KEYS,
         "STAGE": "test",
     }
     forged = json.loads((EVENTS / "creators-profile.json").read_text())
@@ -99,7 +100,7 @@ async def test_deployed_the_source_address_is_the_request_contexts_own(
 async def test_deployed_the_access_line_is_one_json_object(
     services: Services, rest: RestServer, database_name: str
 ) -> None:
-    env = _env(services, rest, database_name) | {"AWS_LAMBDA_FUNCTION_NAME": "creators", "IDENTITY_HMAC_KEY": "k" * 32}
+    env = _env(services, rest, database_name) | {"AWS_LAMBDA_FUNCTION_NAME": "creators", **DEPLOYED_KEYS}
     answers, log = await _send("creators", EVENTS / "creators-profile.json", **env)
     (line,) = (json.loads(line) for line in log.splitlines() if '"milliseconds"' in line)
 
@@ -118,7 +119,7 @@ async def test_deployed_the_access_line_is_one_json_object(
 
 async def test_deployed_without_a_needed_setting_the_import_fails() -> None:
     for missing in ("IDENTITY_HMAC_KEY", "DATABASE_URL"):
-        env = {"AWS_LAMBDA_FUNCTION_NAME": "x", "IDENTITY_HMAC_KEY": "k" * 32, "DATABASE_URL": "postgresql://x/x"}
+        env = {"AWS_LAMBDA_FUNCTION_NAME": "x", **DEPLOYED_KEYS, "DATABASE_URL": "postgresql://x/x"}
         del env[missing]
         done = await asyncio.to_thread(
             subprocess.run,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tools.cli import dev, doctor, fault, invoke, migrate, openapi, upstash
+from tools.cli import dev, doctor, fault, invoke, migrate, openapi, session, upstash
 
 app = typer.Typer(
     name="digis",
@@ -17,6 +17,7 @@ app.command("dev")(dev.dev)
 app.command("upstash")(upstash.upstash)
 app.command("migrate")(migrate.migrate)
 app.command("invoke")(invoke.invoke)
+app.command("session")(session.session)
 app.command("fault")(fault.fault)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)

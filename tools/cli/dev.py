@@ -37,7 +37,17 @@ _EXPECTED: Final = (
     *(asyncpg.PostgresError, asyncpg.InterfaceError, ValueError),  # a DATABASE_URL that asyncpg makes nothing of
 )
 _LOCK: Final = "lock"
-_OURS: Final = ("env", "dev.json", "identity.key", "postgres", "postgres.json", "postgres.log", "redis")
+_OURS: Final = (
+    "env",
+    "dev.json",
+    "identity.key",
+    "session.key",
+    "otp.key",
+    "postgres",
+    "postgres.json",
+    "postgres.log",
+    "redis",
+)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -89,7 +99,7 @@ async def _start(stack: Stack, port: int, *, demo: bool) -> Listener:
     os.environ.update(stack.env)  # what the functions read when they are imported, now
     from tools.local.gateway import Gateway, load_apps  # noqa: PLC0415
 
-    listener = Listener(Gateway(load_apps(), stack.set_fault), port=port)
+    listener = Listener(Gateway(load_apps(), stack.set_fault, stack.mailbox), port=port)
     try:
         await listener.start()
     except OSError as error:

@@ -58,10 +58,13 @@ def _configured(settings: Settings, *, production: bool) -> list[Finding]:
     for name, value in (("DATABASE_URL", settings.database_url), ("UPSTASH_REDIS_REST_URL", settings.upstash_url)):
         needed = name == "DATABASE_URL" or production
         found.append(Finding(name, "set" if value else "not set", "", bad=needed and not value))
-    key = os.environ.get("IDENTITY_HMAC_KEY", "")
-    short = production and len(key) < KEY_CHARACTERS
-    advice = f"needs at least {KEY_CHARACTERS} characters" if short else ""
-    found.append(Finding("IDENTITY_HMAC_KEY", "set" if key else "not set", advice, short))
+    for name in ("IDENTITY_HMAC_KEY", "OTP_PEPPER", "SESSION_KEYS"):  # each session key's length is Settings' business
+        key = os.environ.get(name, "")
+        short = production and len(key) < KEY_CHARACTERS
+        advice = f"needs at least {KEY_CHARACTERS} characters" if short else ""
+        found.append(Finding(name, "set" if key else "not set", advice, short))
+    for name, value in (("SMTP_URL", settings.smtp_url), ("MAIL_FROM", settings.mail_from)):
+        found.append(Finding(name, "set" if value else "not set", "", bad=production and not value))
     origins = ", ".join(settings.allowed_origins)
     found.append(Finding("ALLOWED_ORIGINS", "set" if origins else "none", origins or "no browser may call"))
     return found

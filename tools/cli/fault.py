@@ -17,7 +17,7 @@ _SECONDS: Final = 5
 
 
 def fault(
-    part: Annotated[str, typer.Argument(help="upstash or postgres.")],
+    part: Annotated[str, typer.Argument(help="upstash, postgres or smtp.")],
     mode: Annotated[str, typer.Argument(help="refuse, hang, 500, slow, cut or (upstash) lost; ok mends.")],
     data: Annotated[Path, typer.Option(help="Of the running digis dev.")] = DEFAULT_DATA,
 ) -> None:

@@ -32,6 +32,10 @@ def files_of(function: str) -> list[Path]:
         if package.parts[0] == "shared" and len(package.parts) > 1
         for script in (ROOT / package / "lua").glob("*.lua")
     }
+    # Beside a module of shared/ itself, the scripts that bear its name.
+    for file in found:
+        if file.parent == Path("shared"):
+            scripts |= {script.relative_to(ROOT) for script in (ROOT / "shared/lua").glob(f"{file.stem}_*.lua")}
     return sorted(found | inits | scripts)
 
 

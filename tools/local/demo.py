@@ -1,7 +1,7 @@
 """Demo data: two fans and fifty creators, the same on every laptop.
 
-Loading again changes nothing, whatever the user did to the rows meanwhile. Passwords, tokens, earnings and payout
-accounts are not here yet: they come with the functions that own them.
+Loading again changes nothing, whatever the user did to the rows meanwhile. Tokens, earnings and payout accounts are not
+here yet: they come with the functions that own them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from functions.auth import passwords
+
 _NAMESPACE: Final = UUID("d1615000-0000-4000-8000-000000000000")
 _BEGINNING: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 _SEED: Final = 50
+FAN_PASSWORD: Final = "demo-fan-password"  # noqa: S105 -- of a laptop, and in the contract
+CREATOR_PASSWORD: Final = "demo-creator-password"  # noqa: S105
 
 _CATEGORIES: Final = ("music", "gaming", "art", "fitness", "cooking", "talk")
 _NAMES: Final = (
@@ -48,11 +52,12 @@ async def load_demo(url: str) -> DemoCounts:
     connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
     try:
         async with connection.transaction():
-            users = await _insert(connection, _USERS_SQL, _users())
-            creators = await _insert(connection, _CREATORS_SQL, _creators())
+            new = [row["id"] for row in await connection.fetch(_USERS_SQL, json.dumps(_users(), default=str))]
+            creators = await connection.fetch(_CREATORS_SQL, json.dumps(_creators(), default=str), new)
+            await _set_passwords(connection)
     finally:
         await connection.close(timeout=10)
-    return DemoCounts(users, creators)
+    return DemoCounts(len(new), len(creators))
 
 
 def demo_id(username: str) -> UUID:
@@ -65,22 +70,38 @@ _USERS_SQL: Final = """
     SELECT id, username, username || '@digis.test', display_name, is_creator, created_at, created_at
       FROM jsonb_to_recordset($1::jsonb)
         AS demo (id uuid, username text, display_name text, is_creator boolean, created_at timestamptz)
-    ON CONFLICT DO NOTHING
+    ON CONFLICT DO NOTHING RETURNING id
 """
 
+# A creator has a profile from the moment they are one: of a new one it is still empty.
 _CREATORS_SQL: Final = """
     INSERT INTO creators (user_id, bio, links, category, follower_count, created_at)
     SELECT user_id, bio, links, category, follower_count, created_at
       FROM jsonb_to_recordset($1::jsonb)
         AS demo (user_id uuid, bio text, links jsonb, category text, follower_count bigint, created_at timestamptz)
      WHERE EXISTS (SELECT FROM users WHERE id = user_id)
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (user_id) DO UPDATE
+       SET bio = excluded.bio, links = excluded.links, category = excluded.category,
+           follower_count = excluded.follower_count, created_at = excluded.created_at
+     WHERE creators.user_id = ANY($2)
+    RETURNING user_id
+"""
+
+_UNHASHED_SQL: Final = """
+    SELECT u.id, u.is_creator FROM users u
+     WHERE u.id = ANY($1) AND NOT EXISTS (SELECT FROM passwords p WHERE p.user_id = u.id)
 """
 
 
-async def _insert(connection: asyncpg.Connection[asyncpg.Record], sql: str, rows: list[dict[str, Any]]) -> int:
-    status = await connection.execute(sql, json.dumps(rows, default=str))
-    return int(status.rpartition(" ")[2])
+async def _set_passwords(connection: asyncpg.Connection[Any]) -> None:
+    """Hashed once each, when anybody is without: all fans have one password, all creators another."""
+    rows = await connection.fetch(_UNHASHED_SQL, [demo_id(name) for name in ("fan", "fan2", *_NAMES)])
+    if rows:
+        hashes = {True: await passwords.hashed(CREATOR_PASSWORD), False: await passwords.hashed(FAN_PASSWORD)}
+        await connection.executemany(
+            "INSERT INTO passwords (user_id, hash) VALUES ($1, $2)",
+            [(row["id"], hashes[row["is_creator"]]) for row in rows],
+        )
 
 
 def _users() -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from shared.http.problems import MEDIA_TYPE, MalformedJson, document
 from tools.functions import function_names, load_app, merged_openapi
+from tools.local.mailbox import Mailbox
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -37,12 +38,12 @@ class UnknownFault(ValueError):
 class Gateway:
     """Routes by the first segment of the path to the function that declares it; the functions stay as deployed."""
 
-    def __init__(self, apps: dict[str, FastAPI], set_fault: SetFault) -> None:
+    def __init__(self, apps: dict[str, FastAPI], set_fault: SetFault, mailbox: Mailbox | None = None) -> None:
         self._by_segment = {
             route.path.split("/")[1]: app for app in apps.values() for route in app.routes if hasattr(route, "path")
         }
         self._fallback = apps["ready"]  # what nobody declares is somebody's 404
-        self._local = _local_app(apps, set_fault)
+        self._local = _local_app(apps, set_fault, mailbox)
 
     @staticmethod
     def not_http() -> tuple[dict[str, str], bytes]:
@@ -70,7 +71,7 @@ def load_apps() -> dict[str, FastAPI]:
     return {name: load_app(name) for name in function_names()}
 
 
-def _local_app(apps: dict[str, FastAPI], set_fault: SetFault) -> Starlette:
+def _local_app(apps: dict[str, FastAPI], set_fault: SetFault, mailbox: Mailbox | None) -> Starlette:
     async def show_openapi(_: Request) -> Response:
         return JSONResponse(merged_openapi(apps))
 
@@ -95,11 +96,17 @@ def _local_app(apps: dict[str, FastAPI], set_fault: SetFault) -> Starlette:
             return JSONResponse({"error": 'send {"part": ..., "mode": ...}'}, 400)
         return Response(status_code=204)
 
+    async def show_mailbox(_: Request) -> Response:
+        if mailbox is None:
+            return JSONResponse({"error": "mail goes to a server of yours: SMTP_URL is set"}, 404)
+        return JSONResponse({"messages": mailbox.shown()})
+
     return Starlette(
         routes=[
             Route("/openapi.json", show_openapi),
             Route("/docs", show_docs),
             Mount("/docs/assets", StaticFiles(directory=_SWAGGER_UI)),
             Route("/dev/faults", change_fault, methods=["POST"]),
+            Route("/dev/mailbox", show_mailbox),
         ]
     )

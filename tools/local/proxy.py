@@ -1,13 +1,16 @@
-"""A TCP proxy that can break what is behind it: Postgres now, other services as they come."""
+"""A TCP proxy that can break what is behind it: Postgres, the mail server."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import struct
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+
+Refusal = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _CHUNK: Final = 64 * 1024
 
@@ -17,15 +20,16 @@ class Mode(StrEnum):
     REFUSE = "refuse"  # nothing listens, and open connections are cut
     HANG = "hang"  # nothing gets through, in open connections too; it goes on with `ok`
     SLOW = "slow"  # each piece of a reply takes its time
-    ERROR_500 = "500"  # Postgres's own words for "not now", to new connections; open ones are cut
+    ERROR_500 = "500"  # the service's own words for "not now", to new connections; open ones are cut
     CUT = "cut"  # the connection is closed in the middle of a reply
 
 
 class FaultProxy:
     """Listens on loopback and passes bytes on, both ways and in order, unless told otherwise."""
 
-    def __init__(self, target: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, target: Path, *, host: str = "127.0.0.1", port: int = 0, refuse: Refusal | None = None) -> None:
         self._target = target
+        self._refuse = refuse or refuse_as_postgres
         self._host = host
         self.port = port
         self.connections = 0
@@ -79,7 +83,9 @@ class FaultProxy:
         self.connections += 1
         try:
             if self._mode is Mode.ERROR_500:
-                await _refuse_politely(reader, writer)
+                await self._refuse(reader, writer)
+                writer.close()
+                await writer.wait_closed()
             else:
                 await self._join(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -115,12 +121,16 @@ class FaultProxy:
             sink.write_eof()
 
 
-async def _refuse_politely(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer a Postgres startup with a FATAL error (protocol 3.0, message 'E')."""
+async def refuse_as_postgres(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a startup with a FATAL error (protocol 3.0, message 'E')."""
     length = struct.unpack("!I", await reader.readexactly(4))[0]
     await reader.readexactly(length - 4)
     fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0"
     writer.write(b"E" + struct.pack("!I", len(fields) + 4) + fields)
     await writer.drain()
-    writer.close()
-    await writer.wait_closed()
+
+
+async def refuse_as_smtp(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Greet with "not now" (RFC 5321 3.1)."""
+    writer.write(b"421 mailbox.digis.test is closed just now\r\n")
+    await writer.drain()

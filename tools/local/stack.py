@@ -1,6 +1,7 @@
-"""The services of a laptop: Postgres, Redis and the Upstash REST server, started side by side, stopped in order.
+"""The services of a laptop: Postgres, Redis behind the Upstash REST server, a mailbox; started side by side.
 
-What the environment already names (`UPSTASH_REDIS_REST_URL`, `DATABASE_URL`) is used instead of a part of ours.
+What the environment already names (`UPSTASH_REDIS_REST_URL`, `DATABASE_URL`, `SMTP_URL`) is used instead of a part of
+ours.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import secrets
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,8 +20,9 @@ from urllib.parse import urlsplit
 from tools.local.demo import load_demo
 from tools.local.env_file import UPSTASH_PORT, UPSTASH_TOKEN
 from tools.local.gateway import UnknownFault
+from tools.local.mailbox import Mailbox
 from tools.local.postgres import LocalPostgres
-from tools.local.proxy import FaultProxy
+from tools.local.proxy import FaultProxy, refuse_as_smtp
 from tools.local.proxy import Mode as ProxyMode
 from tools.local.redis import LocalRedis
 from tools.local.rest.faults import Mode as RestMode
@@ -30,7 +33,7 @@ from tools.migrate.runner import migrate
 _GIVEN: Final = (
     *("DATABASE_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
     *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
-    "PROFILE_CDN_SECONDS",
+    *("PROFILE_CDN_SECONDS", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
 )
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1", None}
 
@@ -54,10 +57,13 @@ class Stack:
     env: dict[str, str] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     owner_url: str | None = None
+    mailbox: Mailbox | None = None
     _postgres: LocalPostgres | None = None
     _redis: LocalRedis | None = None
     _proxy: FaultProxy | None = None
+    _mail_proxy: FaultProxy | None = None
     _rest: RestServer | None = None
+    _mail_place: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self, *, demo: bool) -> None:
         """Start what is not given, migrate, load demo data, write `env`. The caller stops it, also on failure."""
@@ -66,12 +72,19 @@ class Stack:
             self._redis = LocalRedis.launch(self.data / "redis", persist=True)
         if not self._is_given("DATABASE_URL"):
             self._postgres = LocalPostgres.launch(self.data)
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._ready_upstash())
-            both.create_task(self._ready_postgres())
+        async with asyncio.TaskGroup() as all_of_them:
+            all_of_them.create_task(self._ready_upstash())
+            all_of_them.create_task(self._ready_postgres())
+            all_of_them.create_task(self._ready_mailbox())
         self.report(f"services are up ({time.perf_counter() - started:.2f} s)")
         await self._fill(demo=demo)
-        self.env |= {"STAGE": "local", "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key")}
+        self.env |= {
+            "STAGE": "local",
+            "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key"),
+            "SESSION_KEYS": f"k1:{_kept_secret(self.data / 'session.key')}",
+            "OTP_PEPPER": _kept_secret(self.data / "otp.key"),
+            "MAIL_FROM": "Digis <no-reply@digis.test>",
+        }
         self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
         _write_env(self.data / "env", self.env)
 
@@ -81,6 +94,12 @@ class Stack:
             await self._rest.stop()
         if self._proxy is not None:
             await self._proxy.stop()
+        if self.mailbox is not None:
+            await self.mailbox.stop()
+        if self._mail_proxy is not None:
+            await self._mail_proxy.stop()
+        if self._mail_place is not None:
+            self._mail_place.cleanup()
         if self._redis is not None:
             self._redis.stop()
         if self._postgres is not None:
@@ -88,15 +107,16 @@ class Stack:
 
     async def set_fault(self, part: str, mode: str) -> None:
         """Break a running part on purpose, or mend it with `ok`. Raise UnknownFault."""
-        known = {"upstash": RestMode, "postgres": ProxyMode}
+        known = {"upstash": RestMode, "postgres": ProxyMode, "smtp": ProxyMode}
         if part not in known:
-            raise UnknownFault(f"no part is called {part}: there are {' and '.join(known)}")
+            raise UnknownFault(f"no part is called {part}: there are {', '.join(known)}")
         if mode not in set(known[part]):
             raise UnknownFault(f"{part} knows {', '.join(known[part])}")
+        proxy = self._proxy if part == "postgres" else self._mail_proxy
         if part == "upstash" and self._rest is not None:
             await self._rest.faults.set(RestMode(mode))
-        elif part == "postgres" and self._proxy is not None:
-            await self._proxy.set(ProxyMode(mode))
+        elif part != "upstash" and proxy is not None:
+            await proxy.set(ProxyMode(mode))
         else:
             raise UnknownFault(f"{part} is yours, not ours to break")
 
@@ -122,6 +142,18 @@ class Stack:
         self.env["DATABASE_URL"] = self._postgres.url(tcp_port=self._proxy.port)
         self.owner_url = self._postgres.url(role="owner")
         self.parts.append(Part("postgres", f"127.0.0.1:{self._proxy.port}", f"Postgres {self._postgres.version}"))
+
+    async def _ready_mailbox(self) -> None:
+        if self._is_given("SMTP_URL"):
+            self.parts.append(Part("smtp", "as the environment says", "yours"))
+            return
+        self._mail_place = tempfile.TemporaryDirectory(prefix="digis-mail-")  # a socket's path has to be short
+        socket = Path(self._mail_place.name) / "smtp"
+        self.mailbox, self._mail_proxy = Mailbox(), FaultProxy(socket, refuse=refuse_as_smtp)
+        await self.mailbox.start(socket)
+        await self._mail_proxy.start()
+        self.env["SMTP_URL"] = f"smtp://127.0.0.1:{self._mail_proxy.port}"
+        self.parts.append(Part("smtp", f"127.0.0.1:{self._mail_proxy.port}", "what is mailed is at /dev/mailbox"))
 
     async def _fill(self, *, demo: bool) -> None:
         """Migrate, and load demo data. A database of yours is touched only where it is on this machine."""
