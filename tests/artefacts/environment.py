@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from unittest.mock import patch
+
+from shared import sessions, snapshot
+from shared.postgres.pool import database
 from tests.conftest import Services
 from tests.deployed import DEPLOYED_KEYS
 from tools.local.rest.server import RestServer
@@ -16,3 +21,16 @@ def settings_of(services: Services, rest: RestServer, database_name: str) -> dic
         **DEPLOYED_KEYS,
         "STAGE": "test",
     }
+
+
+async def new_session(env: dict[str, str], username: str) -> str:
+    """A session token that a function with these settings takes."""
+    with patch.dict(os.environ, env | {"UPSTASH_REDIS_REST_URL": ""}):
+        snapshot.forget()
+        row = await database().fetchrow("SELECT id FROM users WHERE username = $1", username)
+        assert row is not None
+        async with database().transaction() as transaction:
+            signed_in = await sessions.begin(transaction, str(row["id"]), ip="", user_agent="")
+        await database().close()
+    snapshot.forget()
+    return signed_in.token

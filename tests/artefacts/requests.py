@@ -12,12 +12,33 @@ from tools.functions import ROOT, function_names, load_app
 EVENTS = ROOT / "tests" / "events"
 
 
+# What a route answers the first time and the second, where that is not 200 both times. The signed-in are luna.
+ANSWERS = {
+    "POST /auth/register": (201, 409),
+    "POST /auth/otp/request": (503, 503),  # there is no mail server here
+    "POST /auth/otp/verify": (401, 401),
+    "POST /auth/password/reset": (401, 401),
+    "DELETE /auth/sessions/{session_id}": (404, 404),
+    "POST /auth/logout": (204, 401),
+    "POST /auth/logout-all": (204, 401),
+    "PUT /creators/{username}/follow": (204, 204),
+    "DELETE /creators/{username}/follow": (204, 204),
+}
+
+
 @dataclass(frozen=True)
 class Asked:
     """A request for one route. Its event comes from the file of tests/events with that routeKey."""
 
     route: Route
     event: dict[str, Any]
+
+    @property
+    def answers(self) -> tuple[int, int]:
+        return ANSWERS.get(f"{self.route.method} {self.route.path}", (200, 200))
+
+    def with_session(self, token: str) -> Asked:
+        return Asked(self.route, self.event | {"headers": self.event["headers"] | {"x-session-id": token}})
 
     @property
     def method(self) -> str:
