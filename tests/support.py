@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from functions.ready import checks
-from shared import snapshot
+from shared import sessions, snapshot
 from shared.cache import space
 from shared.limits import gate
 from shared.postgres import pool
@@ -59,3 +59,12 @@ async def serve(app: Any) -> AsyncIterator[httpx.AsyncClient]:
     """An ASGI application behind a real port, and an HTTP client for it."""
     async with Listener(app) as listener, httpx.AsyncClient(base_url=listener.url, timeout=10) as http:
         yield http
+
+
+async def new_token(username: str) -> str:
+    """A session token of a user, with the settings of this process."""
+    row = await pool.database().fetchrow("SELECT id FROM users WHERE username = $1", username)
+    assert row is not None
+    async with pool.database().transaction() as transaction:
+        signed_in = await sessions.begin(transaction, str(row["id"]), ip="127.0.0.1", user_agent="")
+    return signed_in.token

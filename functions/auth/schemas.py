@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from shared.http.text import Body, PlainText
+from shared.http.text import PLAIN, Body
 from shared.users import User
 
 _RESERVED = {"following", "me", "live", "openapi.json"}  # paths of the creators function
@@ -31,7 +31,7 @@ Email = Annotated[
 NewUsername = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{3,30}$"), AfterValidator(_not_reserved)]
 Password = Annotated[SecretStr, Field(max_length=128)]
 NewPassword = Annotated[SecretStr, Field(min_length=10, max_length=128)]
-DisplayName = Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60), PLAIN]
 SignedToken = Annotated[str, Field(max_length=300)]
 Purpose = Literal["login", "verify_email", "reset_password"]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.http.queries import PageQuery
-from shared.http.text import Body, PlainText
+from shared.http.text import PLAIN, Body
 
 Username = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{3,30}$")]
 Category = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -69,8 +69,8 @@ class CreatorsOut(BaseModel):
 class ProfilePatch(Body):
     """What of it is there is changed."""
 
-    display_name: Annotated[PlainText, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)] = ""
-    bio: Annotated[PlainText, StringConstraints(max_length=500)] = ""
+    display_name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60), PLAIN] = ""
+    bio: Annotated[str, StringConstraints(max_length=500), PLAIN] = ""
     avatar_url: Annotated[str, StringConstraints(max_length=2000)] | None = None
     links: Annotated[list[Link], Field(max_length=10)] = Field(default_factory=list)
     category: Category = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Final
+from typing import Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -18,7 +18,7 @@ def _plain(text: str) -> str:
     return text
 
 
-PlainText = Annotated[str, AfterValidator(_plain)]
+PLAIN: Final = AfterValidator(_plain)  # after the constraints: `Annotated[str, StringConstraints(...), PLAIN]`
 
 
 class Body(BaseModel):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from unittest.mock import patch
 
-from shared import sessions, snapshot
+from shared import snapshot
 from shared.postgres.pool import database
 from tests.conftest import Services
 from tests.deployed import DEPLOYED_KEYS
+from tests.support import new_token
 from tools.local.rest.server import RestServer
 
 
@@ -27,10 +28,7 @@ async def new_session(env: dict[str, str], username: str) -> str:
     """A session token that a function with these settings takes."""
     with patch.dict(os.environ, env | {"UPSTASH_REDIS_REST_URL": ""}):
         snapshot.forget()
-        row = await database().fetchrow("SELECT id FROM users WHERE username = $1", username)
-        assert row is not None
-        async with database().transaction() as transaction:
-            signed_in = await sessions.begin(transaction, str(row["id"]), ip="", user_agent="")
+        token = await new_token(username)
         await database().close()
     snapshot.forget()
-    return signed_in.token
+    return token

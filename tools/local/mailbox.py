@@ -65,6 +65,10 @@ class _Counting(SMTP):
         super().__init__(mailbox, hostname="mailbox.digis.test", loop=loop, enable_SMTPUTF8=True)
         self._commands = mailbox.commands
 
+    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 -- aiosmtpd's; it has no hook in the old style
+        self._commands["EHLO"] += 1
+        await super().smtp_EHLO(hostname)
+
     async def _call_handler_hook(self, command: str, *args: Any) -> Any:
         """aiosmtpd asks here first for each command that it knows."""
         self._commands[command] += 1
