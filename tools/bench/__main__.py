@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tools.bench import client, cold, report
+from tools.bench import client, cold, report, sign_in
 from tools.cli.screen import out, step, table
 from tools.deploy.python import VERSION, PythonMissing
 
@@ -28,6 +28,9 @@ def main(
         found += asyncio.run(cold.measure(rounds))
     except PythonMissing as missing:
         step(f"cold starts are left out: {missing}")
+    pairs = 8 if smoke else sign_in.PAIRS
+    step(f"sign-in: {pairs} times somebody and nobody, of each operation")
+    found += asyncio.run(sign_in.measure(pairs))
     report.write(found, results)
     table(
         ("what", "median", "target", ""),

@@ -48,7 +48,7 @@ class Mailbox:
         assert isinstance(content, bytes)
         message = email.message_from_bytes(content, policy=email.policy.default)
         part = message.get_body(("plain",))
-        text = str(part.get_content()) if part is not None else ""
+        text = str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
         self.messages.appendleft(Message(envelope.rcpt_tos[0], str(message["Subject"]), text, datetime.now(UTC)))
         return "250 OK"
 
