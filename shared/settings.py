@@ -81,7 +81,7 @@ class Settings:
             session_keys=values.keys("SESSION_KEYS", env.get("SESSION_KEYS") or _local(platform, f"local:{LOCAL_KEY}")),
             otp_pepper=_own_key(env, "OTP_PEPPER", platform),
             smtp_url=values.smtp_url(env.get("SMTP_URL", "")),
-            mail_from=env.get("MAIL_FROM", "") or _local(platform, "Digis <no-reply@digis.test>"),
+            mail_from=env.get("MAIL_FROM", "") or _local(platform, "no-reply@digis.test"),
         )
 
     def require(self, *names: str) -> None:

@@ -7,7 +7,6 @@ import itertools
 import os
 import signal
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,14 +110,13 @@ class Post:
 
 @pytest.fixture
 async def post() -> AsyncIterator[Post]:
-    with tempfile.TemporaryDirectory(prefix="digis-test-") as place:  # a socket's path has to be short
-        post = Post(Mailbox(), FaultProxy(Path(place) / "smtp", refuse=refuse_as_smtp))
-        await post.mailbox.start(Path(place) / "smtp")
-        await post.proxy.start()
-        yield post
-        await post.mailbox.stop()
-        await post.proxy.set(post.proxy.mode.OK)
-        await post.proxy.stop()
+    mailbox = Mailbox()
+    post = Post(mailbox, FaultProxy(await mailbox.start(), refuse=refuse_as_smtp))
+    await post.proxy.start()
+    yield post
+    await mailbox.stop()
+    await post.proxy.set(post.proxy.mode.OK)
+    await post.proxy.stop()
 
 
 @pytest.fixture

@@ -7,5 +7,5 @@ DEPLOYED_KEYS = {
     "SESSION_KEYS": f"k1:{'s' * 32}",
     "OTP_PEPPER": "p" * 32,
     "SMTP_URL": "smtp://127.0.0.1:1",
-    "MAIL_FROM": "Digis <no-reply@digis.test>",
+    "MAIL_FROM": "no-reply@digis.test",
 }

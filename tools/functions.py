@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,14 @@ FOLDER: Final = ROOT / "functions"
 
 def function_names() -> list[str]:
     return sorted(file.parent.name for file in FOLDER.glob("*/app.py"))
+
+
+def cold_event(name: str) -> Path:
+    """The event that a cold start of this function is measured and judged with: a GET that the cache can answer."""
+    events = sorted((ROOT / "tests" / "events").glob("*.json"))
+    routes = {json.loads(file.read_text())["routeKey"]: file for file in events}
+    best = {"creators": "GET /creators/{username}", "ready": "GET /live"}.get(name)
+    return routes[best or next(route for route in routes if route.startswith(f"GET /{name}"))]
 
 
 def load_app(name: str) -> FastAPI:

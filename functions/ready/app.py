@@ -3,5 +3,5 @@
 from functions.ready.checks import router
 from shared.http.app import create_app, lambda_entry
 
-app = create_app("ready", router)
+app = create_app("ready", router, needs=("database_url",))
 lambda_handler = lambda_entry(app)

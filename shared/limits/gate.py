@@ -95,14 +95,14 @@ class Gate:
         self._refuse_blocked(tiers)
         read_key = self._read.key(request) if self._read else None
         lookups = [key for key in (known.key if known else None, read_key) if key is not None]
-        degraded = False
+        degraded, asked_at_ms = False, blocked.clock_ms()
         try:
             verdicts, found = await self._ask(tiers, lookups)
         except NoVerdict:
             verdicts, found, degraded = self._ask_locally(tiers), [Fetched(key) for key in lookups], True
         full = {key: verdict.wait_ms for key, verdict in zip(tiers, verdicts, strict=True) if verdict.full}
         for key, wait_ms in ({} if degraded else full).items():
-            blocked.block(key, wait_ms)
+            blocked.block(key, wait_ms, since_ms=asked_at_ms)
         admission = Admission.of(self.policy, verdicts, degraded=degraded)
         usage.note(self.policy, allowed=admission.allowed, identity=next(iter(full), ""))
         if not admission.allowed:

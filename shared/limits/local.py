@@ -25,13 +25,16 @@ class BlockList:
     """Identities known to be denied, so that their next request costs no trip."""
 
     def __init__(self, clock_ms: Callable[[], int] = _monotonic_ms) -> None:
-        self._clock_ms = clock_ms
+        self.clock_ms = clock_ms
         self._blocked: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
-    def block(self, key: str, wait_ms: int) -> None:
-        """Remember for the wait, 10 s at most, that `key` is denied for `wait_ms`."""
-        now = self._clock_ms()
-        self._blocked[key] = (now + min(wait_ms, MOST_BLOCKED_MS), now + wait_ms)
+    def block(self, key: str, wait_ms: int, *, since_ms: int) -> None:
+        """Remember for the wait, 10 s at most, that `key` is denied for `wait_ms`. Redis was asked at `since_ms`.
+
+        Not from when the answer came: the wait had begun by then, and whoever another process told of it must be let
+        in here too when it is over.
+        """
+        self._blocked[key] = (since_ms + min(wait_ms, MOST_BLOCKED_MS), since_ms + wait_ms)
         self._blocked.move_to_end(key)
         if len(self._blocked) > MOST_IDENTITIES:
             self._blocked.popitem(last=False)
@@ -42,7 +45,7 @@ class BlockList:
         if entry is None:
             return 0
         forget_at, free_at = entry
-        now = self._clock_ms()
+        now = self.clock_ms()
         if now >= forget_at:
             del self._blocked[key]
             return 0

@@ -33,8 +33,11 @@ class Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 yield from (name.name for name in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                yield from (f"{node.module}.{name.name}" for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                parents = self.path.parts[:-1]
+                package = parents[: len(parents) + 1 - node.level] if node.level else ()  # `from ..x import y`
+                module = ".".join([*package, *filter(None, [node.module])])
+                yield from (f"{module}.{name.name}" for name in node.names)
 
     def strings(self) -> Iterator[str]:
         """Every string constant, the fixed parts of f-strings included, docstrings left out."""

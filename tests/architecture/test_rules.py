@@ -18,6 +18,8 @@ BREAKS: list[tuple[rules.Rule, str, str]] = [
     (rules.imports_run_one_way, "functions/creators/routes.py", "from functions.creators import repository"),
     (rules.imports_run_one_way, "functions/creators/repository.py", "from functions.creators.service import x"),
     (rules.imports_run_one_way, "functions/creators/service.py", "import functions.auth.service"),
+    (rules.imports_run_one_way, "functions/creators/service.py", "from ..auth import service"),
+    (rules.imports_run_one_way, "functions/creators/repository.py", "from .service import x"),
     (rules.imports_run_one_way, "functions/creators/schemas.py", "from functions.creators import repository"),
     (rules.imports_run_one_way, "shared/cache/space.py", "from functions.creators import schemas"),
     (rules.imports_run_one_way, "shared/locks.py", "def f():\n    from tools.local import redis"),

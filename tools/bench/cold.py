@@ -21,9 +21,8 @@ from tools.bench.measure import Result, interleave, ratio
 from tools.bench.server import upstash_server
 from tools.deploy.bundle import Architecture, build
 from tools.deploy.python import find_python
-from tools.functions import ROOT, function_names
+from tools.functions import cold_event, function_names
 
-EVENTS: Final = {"auth": "auth-session", "creators": "creators-profile", "ready": "live"}
 MOST: Final = {"ready": 1.20, "auth": 1.20, "payments": 1.20}  # of a hello; the others:
 MOST_OTHERS: Final = 1.10
 
@@ -40,7 +39,7 @@ _PROCESS: Final = """
 import importlib, json, sys
 event = json.load(open(sys.argv[2]))
 answer = importlib.import_module(sys.argv[1]).lambda_handler(event, None)
-assert answer["statusCode"] in (200, 401), answer  # auth's: nobody is signed in
+assert answer["statusCode"] in (200, 401), answer  # 401: nobody is signed in
 """
 _CACHED: Final = ["SET", "creator:profile:luna", '1v9999999999999:abc::0\n{"success":true}']
 
@@ -53,7 +52,7 @@ async def measure(rounds: int) -> list[Result]:
         for function in function_names():
             task = await asyncio.to_thread(_unpack, function, Path(name))
             env = _env(url, task)
-            event = ROOT / "tests" / "events" / f"{EVENTS[function]}.json"
+            event = cold_event(function)
             contestants = {
                 "ours": partial(_start, f"functions.{function}.app", event, env),
                 "hello": partial(_start, "hello", event, env),
@@ -94,7 +93,7 @@ def _env(url: str, task: Path) -> dict[str, str]:
         "SESSION_KEYS": f"k1:{'s' * 32}",
         "OTP_PEPPER": "p" * 32,
         "SMTP_URL": "smtp://127.0.0.1:1",
-        "MAIL_FROM": "Digis <no-reply@digis.test>",
+        "MAIL_FROM": "no-reply@digis.test",
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "UPSTASH_REDIS_REST_URL": url,
         "UPSTASH_REDIS_REST_TOKEN": "local",

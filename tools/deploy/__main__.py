@@ -10,6 +10,7 @@ import typer
 from tools.cli.screen import fail, out, step, table
 from tools.deploy.bundle import Architecture, BundleFailed, build
 from tools.deploy.python import PythonMissing
+from tools.deploy.run import ends_like_ctrl_c
 from tools.functions import ROOT, function_names
 
 BUILD = ROOT / "build" / "lambda"
@@ -24,6 +25,10 @@ def main(
     unknown = sorted(set(chosen) - set(function_names()))
     if unknown:
         fail(f"there is no function {unknown[0]}: there are {', '.join(function_names())}", code=2)
+    try:
+        (output / "arm64").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fail(f"{output} cannot be written: {error.strerror}", code=2)
     rows = []
     for function in chosen:
         step(function)
@@ -38,4 +43,5 @@ def main(
 
 
 if __name__ == "__main__":
+    ends_like_ctrl_c()
     typer.run(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -16,10 +15,12 @@ from typing import Final
 from tools.deploy.closure import files_of
 from tools.deploy.elf import strip
 from tools.deploy.python import VERSION, find_python
+from tools.deploy.run import run
 from tools.deploy.unused import is_unused
 from tools.functions import ROOT
 
 TASK: Final = "/var/task"  # where Lambda unpacks it: what tracebacks show
+_DEADLINE_SECONDS: Final = 300  # for a step: a first one downloads every dependency; seen: 10 s
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the oldest that a zip can say
 
 
@@ -100,6 +101,9 @@ def _pack(stage: Path, file: Path) -> None:
 
 
 def _run(command: list[str | Path], **env: str) -> None:
-    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise BundleFailed((done.stderr or done.stdout).strip())
+    try:
+        status, said = run(command, cwd=ROOT, env=os.environ | env, seconds=_DEADLINE_SECONDS)
+    except TimeoutError:
+        raise BundleFailed(f"{command[0]} took more than {_DEADLINE_SECONDS} s") from None
+    if status != 0:
+        raise BundleFailed(said.strip())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -16,6 +15,7 @@ import typer
 from tools.cli.screen import fail, out, step, table
 from tools.deploy.elf import strip
 from tools.deploy.python import PythonMissing, find_python
+from tools.deploy.run import ends_like_ctrl_c, run
 from tools.deploy.unused import is_unused
 from tools.functions import ROOT, function_names
 
@@ -39,6 +39,7 @@ class VercelBuildFailed(RuntimeError):
 
 def main(output: Annotated[Path, typer.Option(help="Where the build goes.")] = BUILD) -> None:
     """Build build/vercel/.vercel/output, for `vercel deploy --prebuilt --cwd build/vercel`."""
+    _refuse_what_is_not_ours(output)
     # Not below this checkout: `vercel build` looks for the git repository around it and asks Vercel whose that is.
     with tempfile.TemporaryDirectory(prefix="digis-vercel-") as name:
         draft = Path(name) / "tree"
@@ -50,16 +51,27 @@ def main(output: Annotated[Path, typer.Option(help="Where the build goes.")] = B
         except (VercelBuildFailed, PythonMissing) as error:
             fail(str(error))
         shutil.rmtree(output, ignore_errors=True)
-        output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(draft, output)
     table(("function", "files", "size"), [(name, str(files), f"{size / 1e6:.1f} MB") for name, files, size in sizes])
     out.print(f"in {output / '.vercel' / 'output'}")
+
+
+def _refuse_what_is_not_ours(output: Path) -> None:
+    """A build takes the place of an earlier build, and of nothing else."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if output.exists() and any(output.iterdir()) and not (output / ".vercel" / "output").exists():
+            fail(f"{output} is neither empty nor an earlier build: it would be removed", code=2)
+    except OSError as error:
+        fail(f"{output} cannot be written: {error.strerror}", code=2)
 
 
 def copy_sources(target: Path, source: Path = ROOT) -> None:
     """The clean copy: of the tree, only what a function is built from."""
     for pattern in _SOURCES:
         for file in source.glob(pattern):
+            if file.name.startswith(".") and file.name != ".python-version":
+                continue
             copy = target / file.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
@@ -92,20 +104,11 @@ def _run(tree: Path) -> None:
     env["PATH"] = os.pathsep.join([str(find_python().parent), str(Path(sys.executable).parent), os.environ["PATH"]])
     env |= {"VERCEL_TELEMETRY_DISABLED": "1", "VERCEL_PYTHON_COMPILEALL": "1", "CI": "1"}
     try:
-        done = subprocess.run(
-            [_TOOL, "build", "--yes"],
-            cwd=tree,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_DEADLINE_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        status, said = run([_TOOL, "build", "--yes"], cwd=tree, env=env, seconds=_DEADLINE_SECONDS)
+    except TimeoutError:
         raise VercelBuildFailed(f"vercel build took more than {_DEADLINE_SECONDS} s") from None
-    if done.returncode != 0:
-        raise VercelBuildFailed("\n".join((done.stdout + done.stderr).splitlines()[-20:]))
+    if status != 0:
+        raise VercelBuildFailed("\n".join(said.splitlines()[-20:]))
 
 
 def _prune(tree: Path, config_file: Path) -> list[str]:
@@ -125,4 +128,5 @@ def _prune(tree: Path, config_file: Path) -> list[str]:
 
 
 if __name__ == "__main__":
+    ends_like_ctrl_c()
     typer.run(main)

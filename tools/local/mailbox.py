@@ -8,7 +8,6 @@ import email.policy
 from collections import Counter, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -27,16 +26,18 @@ class Message:
 
 
 class Mailbox:
-    """Listens on a Unix socket, behind a proxy that can be broken. `commands` counts the verbs of every dialogue."""
+    """Listens on loopback, behind a proxy that can be broken. `commands` counts the verbs of every dialogue."""
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque(maxlen=_KEPT)  # the newest first
         self.commands: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
 
-    async def start(self, socket: Path) -> None:
+    async def start(self) -> int:
+        """Listen on a free port, and return it."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Counting(self, loop), socket)
+        self._server = await loop.create_server(lambda: _Counting(self, loop), "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         if self._server is not None:

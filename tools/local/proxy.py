@@ -25,9 +25,14 @@ class Mode(StrEnum):
 
 
 class FaultProxy:
-    """Listens on loopback and passes bytes on, both ways and in order, unless told otherwise."""
+    """Listens on loopback and passes bytes on, both ways and in order, unless told otherwise.
 
-    def __init__(self, target: Path, *, host: str = "127.0.0.1", port: int = 0, refuse: Refusal | None = None) -> None:
+    The target is a Unix socket, or a port on loopback.
+    """
+
+    def __init__(
+        self, target: Path | int, *, host: str = "127.0.0.1", port: int = 0, refuse: Refusal | None = None
+    ) -> None:
         self._target = target
         self._refuse = refuse or refuse_as_postgres
         self._host = host
@@ -94,9 +99,14 @@ class FaultProxy:
             self._served.discard(task)
             writer.transport.abort()
 
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if isinstance(self._target, Path):
+            return await asyncio.open_unix_connection(str(self._target))
+        return await asyncio.open_connection(self._host, self._target)
+
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flowing.wait()
-        their_reader, their_writer = await asyncio.open_unix_connection(str(self._target))
+        their_reader, their_writer = await self._connect()
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(self._pass_on(reader, their_writer, is_reply=False))

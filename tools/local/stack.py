@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import secrets
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +62,6 @@ class Stack:
     _proxy: FaultProxy | None = None
     _mail_proxy: FaultProxy | None = None
     _rest: RestServer | None = None
-    _mail_place: tempfile.TemporaryDirectory[str] | None = None
 
     async def start(self, *, demo: bool) -> None:
         """Start what is not given, migrate, load demo data, write `env`. The caller stops it, also on failure."""
@@ -83,7 +81,7 @@ class Stack:
             "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key"),
             "SESSION_KEYS": f"k1:{_kept_secret(self.data / 'session.key')}",
             "OTP_PEPPER": _kept_secret(self.data / "otp.key"),
-            "MAIL_FROM": "Digis <no-reply@digis.test>",
+            "MAIL_FROM": "no-reply@digis.test",
         }
         self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
         _write_env(self.data / "env", self.env)
@@ -98,8 +96,6 @@ class Stack:
             await self.mailbox.stop()
         if self._mail_proxy is not None:
             await self._mail_proxy.stop()
-        if self._mail_place is not None:
-            self._mail_place.cleanup()
         if self._redis is not None:
             self._redis.stop()
         if self._postgres is not None:
@@ -147,10 +143,8 @@ class Stack:
         if self._is_given("SMTP_URL"):
             self.parts.append(Part("smtp", "as the environment says", "yours"))
             return
-        self._mail_place = tempfile.TemporaryDirectory(prefix="digis-mail-")  # a socket's path has to be short
-        socket = Path(self._mail_place.name) / "smtp"
-        self.mailbox, self._mail_proxy = Mailbox(), FaultProxy(socket, refuse=refuse_as_smtp)
-        await self.mailbox.start(socket)
+        self.mailbox = Mailbox()
+        self._mail_proxy = FaultProxy(await self.mailbox.start(), refuse=refuse_as_smtp)
         await self._mail_proxy.start()
         self.env["SMTP_URL"] = f"smtp://127.0.0.1:{self._mail_proxy.port}"
         self.parts.append(Part("smtp", f"127.0.0.1:{self._mail_proxy.port}", "what is mailed is at /dev/mailbox"))

@@ -13,10 +13,19 @@ class Clock:
         return self.now
 
 
+def test_wait_begins_when_redis_was_asked_however_late_the_answer_came() -> None:
+    clock = Clock()
+    blocked = BlockList(clock)
+    clock.now += 300
+    blocked.block("a", 1999, since_ms=clock.now - 300)
+    clock.now += 1699
+    assert blocked.wait_ms("a") == 0
+
+
 def test_blocked_for_the_wait_and_no_longer() -> None:
     clock = Clock()
     blocked = BlockList(clock)
-    blocked.block("a", 3000)
+    blocked.block("a", 3000, since_ms=0)
     clock.now = 2999
     assert (blocked.wait_ms("a"), blocked.wait_ms("b")) == (1, 0)
     clock.now = 3000
@@ -26,7 +35,7 @@ def test_blocked_for_the_wait_and_no_longer() -> None:
 def test_long_wait_is_remembered_for_ten_seconds_and_told_in_full() -> None:
     clock = Clock()
     blocked = BlockList(clock)
-    blocked.block("a", 900_000)
+    blocked.block("a", 900_000, since_ms=0)
     clock.now = MOST_BLOCKED_MS - 1
     assert blocked.wait_ms("a") == 900_000 - MOST_BLOCKED_MS + 1
     clock.now = MOST_BLOCKED_MS
@@ -36,7 +45,7 @@ def test_long_wait_is_remembered_for_ten_seconds_and_told_in_full() -> None:
 def test_flood_of_identities_pushes_out_the_oldest() -> None:
     blocked = BlockList(Clock())
     for number in range(MOST_IDENTITIES + 1):
-        blocked.block(str(number), 5000)
+        blocked.block(str(number), 5000, since_ms=0)
     assert blocked.wait_ms("0") == 0
     assert blocked.wait_ms("1") == blocked.wait_ms(str(MOST_IDENTITIES)) == 5000
     assert len(blocked._blocked) == MOST_IDENTITIES

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +29,7 @@ def test_says_what_runs_where_and_last_that_it_is_ready(start: Start) -> None:
     lines = running.output.splitlines()
 
     assert lines[-1] == f"ready on http://127.0.0.1:{port}"
-    for part in ("functions", "docs", "upstash", "postgres"):
+    for part in ("functions", "docs", "upstash", "postgres", "smtp"):
         assert any(line.startswith(part) for line in lines)
     for step in ("services are up", "applied 0001_people", "loaded demo data: 52 users, 50 of them creators"):
         assert any(step in line for line in lines)
@@ -42,9 +44,24 @@ def test_env_file_is_all_that_a_function_needs(start: Start, place: Path) -> Non
     assert file.stat().st_mode & 0o777 == 0o600
     assert set(read_env(place / ".digis")) == {
         *("DATABASE_URL", "IDENTITY_HMAC_KEY", "STAGE", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
+        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
     }
     assert len(read_env(place / ".digis")["IDENTITY_HMAC_KEY"]) >= 32
     assert all(re.fullmatch(r"[A-Z_]+=\S+", line) for line in file.read_text().splitlines())
+
+
+def test_session_is_one_of_the_running_stack(start: Start, place: Path) -> None:
+    running = start("dev", "--port", str(free_port()))
+    url = running.ready()
+    command = [str(Path(sys.executable).parent / "digis"), "session", "luna"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=30, check=True)
+    answer = httpx.get(f"{url}/auth/session", headers={"X-Session-Id": done.stdout.strip()}, timeout=10)
+    assert answer.json()["user"]["username"] == "luna"
+    assert httpx.get(f"{url}/dev/mailbox", timeout=10).json() == {"messages": []}
+
+    unknown = subprocess.run([*command[:-1], "nobody_here"], cwd=place, capture_output=True, text=True, check=False)
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert "there is no user nobody_here" in unknown.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -85,7 +102,8 @@ def test_second_start_finds_the_data_and_is_quick(start: Start, place: Path) -> 
 
     assert "applied" not in second.output
     assert "loaded" not in second.output
-    assert read_env(place / ".digis")["IDENTITY_HMAC_KEY"] == env["IDENTITY_HMAC_KEY"]
+    for name in ("IDENTITY_HMAC_KEY", "SESSION_KEYS", "OTP_PEPPER"):
+        assert read_env(place / ".digis")[name] == env[name], "sessions outlive a restart"
 
 
 def test_fresh_forgets_and_no_demo_loads_nothing(start: Start) -> None:
