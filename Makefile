@@ -20,7 +20,7 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	@rm -f $(STAMP)
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo 'digis needs Python 3.11 or later; say which with make PYTHON=/path/to/python3.11' >&2; exit 1; }
-	@echo 'making .venv (once; about half a minute)'
+	@echo 'making .venv (once; about a minute)'
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv .venv
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .

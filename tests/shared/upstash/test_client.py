@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shared.upstash import batch
+from shared.upstash import batch, transport
 from shared.upstash.client import Upstash
 from shared.upstash.errors import CommandFailed, UpstashUnavailable
 from shared.upstash.scripts import Script
@@ -183,12 +183,12 @@ async def test_sync_token_is_sent_back_so_that_reads_see_writes(client: Upstash,
 
 
 @contextmanager
-def _server_of_another_thread(services: Services) -> Iterator[RestServer]:
+def _server_of_another_thread(services: Services, context: ssl.SSLContext | None) -> Iterator[RestServer]:
     """A server that outlives the test's event loops."""
     started: Future[tuple[RestServer, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
-        async with RestServer(services.redis.socket) as server:
+        async with RestServer(services.redis.socket, ssl_context=context) as server:
             await server.command("FLUSHALL")
             stop = asyncio.Event()
             started.set_result((server, asyncio.get_running_loop(), stop))
@@ -206,9 +206,18 @@ def _server_of_another_thread(services: Services) -> Iterator[RestServer]:
 
 # asyncio.run closes no connection of the loop that it ends: what is left of it is let go, with a warning of asyncio's.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_three_event_loops_in_a_row(services: Services) -> None:
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "tls"])
+def test_three_event_loops_in_a_row(
+    services: Services,
+    server_tls: ssl.SSLContext,
+    client_tls: ssl.SSLContext,
+    fresh_process: pytest.MonkeyPatch,
+    *,
+    secure: bool,
+) -> None:
     """Mangum, tests, a SnapStart restore: the loop is another one, and nothing stalls or breaks."""
-    with _server_of_another_thread(services) as server:
+    fresh_process.setattr(transport, "_tls_context", lambda: client_tls)
+    with _server_of_another_thread(services, server_tls if secure else None) as server:
         client = Upstash(server.url, "local")
 
         async def use() -> list[Any]:
