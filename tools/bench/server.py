@@ -1,4 +1,4 @@
-"""`digis upstash` in a process of its own, so that its CPU time is not the client's."""
+"""`digis upstash` and `digis dev` in processes of their own, so that their CPU time is not the client's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,28 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 from tools.local.process import ENDS_WITH_PARENT
 
 
-@contextmanager
-def upstash_server() -> Iterator[str]:
+def upstash_server() -> AbstractContextManager[str]:
     """Yield its URL."""
+    return _running("upstash", "--port", "0")
+
+
+def dev_server(data: Path, port: int) -> AbstractContextManager[str]:
+    """Yield its URL."""
+    return _running("dev", "--port", str(port), "--data", str(data))
+
+
+@contextmanager
+def _running(*arguments: str) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tools.cli.main", "upstash", "--port", "0"],
+        [sys.executable, "-m", "tools.cli.main", *arguments],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         env=os.environ | {ENDS_WITH_PARENT: "1"},
     )
@@ -26,8 +37,8 @@ def upstash_server() -> Iterator[str]:
             if line.startswith("ready on "):
                 yield line.split()[-1]
                 return
-        raise RuntimeError("digis upstash ended before it was ready")
+        raise RuntimeError(f"digis {arguments[0]} ended before it was ready")
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=20)
         process.stdout.close()

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +15,8 @@ import httpx
 
 from functions.auth import passwords
 from tools.bench.measure import Result
+from tools.bench.server import dev_server
 from tools.local.env_file import read_env, read_state
-from tools.local.process import ENDS_WITH_PARENT
 
 PAIRS: Final = 200
 MOST: Final = 1.10  # the slower of the two, by the faster
@@ -36,7 +31,7 @@ _OPERATIONS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 async def measure(pairs: int = PAIRS) -> list[Result]:
     """For each operation, how far medians and 95th percentiles of somebody's and nobody's times are apart."""
-    with tempfile.TemporaryDirectory(prefix="digis-bench-") as name, _dev(Path(name)) as url:
+    with tempfile.TemporaryDirectory(prefix="digis-bench-") as name, dev_server(Path(name), _free_port()) as url:
         await _make_accounts(Path(name), pairs)
         env = read_env(Path(name))
         results = []
@@ -114,28 +109,6 @@ async def _make_accounts(data: Path, number: int) -> None:
         )
     finally:
         await connection.close(timeout=10)
-
-
-@contextmanager
-def _dev(data: Path) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools.cli.main", "dev", "--port", str(_free_port()), "--data", data],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {ENDS_WITH_PARENT: "1"},
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            if line.startswith("ready on "):
-                yield line.split()[-1]
-                return
-        raise RuntimeError("digis dev ended before it was ready")
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        process.stdout.close()
 
 
 def _free_port() -> int:
