@@ -56,6 +56,9 @@ async def login(given: LoginIn, caller: Caller) -> SignedInOut:
     refuse_inactive(account.user)
     renewed = await passwords.hashed(password) if passwords.is_outdated(stored) else None
     async with database().transaction() as transaction:
+        # Whoever proved the address meanwhile has removed the password and ended all sessions: none may follow.
+        if await repository.locked_password(transaction, account.user.id) != stored:
+            raise InvalidCredentials
         if renewed is not None:
             await repository.set_password(transaction, account.user.id, renewed)
         signed_in = await begin_session(transaction, account.user, caller)

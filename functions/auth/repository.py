@@ -28,6 +28,15 @@ async def find_account(email: str) -> Account | None:
     return None if row is None else Account(users.of_row(row), row["password_hash"])
 
 
+async def locked_password(transaction: Transaction, user_id: str) -> str | None:
+    """The user's password hash, which stays as it is, as the user does, until this transaction ends."""
+    row = await transaction.fetchrow(
+        "SELECT p.hash FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = $1 FOR UPDATE OF u",
+        UUID(user_id),
+    )
+    return None if row is None else row["hash"]
+
+
 async def set_password(transaction: Transaction, user_id: str, password_hash: str) -> None:
     await transaction.execute(
         """INSERT INTO passwords (user_id, hash) VALUES ($1, $2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
+from functions.auth import passwords
 from tests.conftest import Post
 from tests.functions.auth.conftest import NewPerson
 from tests.functions.auth.people import Person, forget_limits
@@ -95,6 +97,28 @@ async def test_attackers_account_with_a_victims_address_is_the_victims_from_the_
     login = await attacker.post("login", email=attacker.email, password=attacker.password)
     assert _code(login) == (401, "invalid_credentials")
     assert (await victim.get(token=answer.json()["session"]["token"])).status_code == 200
+
+
+@pytest.mark.parametrize("proof", ["login", "reset_password"])
+async def test_attackers_login_that_is_under_way_meanwhile_comes_too_late(
+    new_person: NewPerson, monkeypatch: pytest.MonkeyPatch, proof: str
+) -> None:
+    attacker = await new_person().register()
+    victim = Person(attacker.http, attacker.mailbox, username=attacker.username)
+    real = passwords.is_right
+
+    async def slowly(password: str, stored: str) -> bool:
+        monkeypatch.setattr(passwords, "is_right", real)
+        fits = await real(password, stored)
+        answer = await victim.verify(await victim.code(proof), proof)  # between the comparison and the session
+        if proof == "reset_password":
+            token = answer.json()["reset_token"]
+            await victim.post("password/reset", reset_token=token, password="the victim's own")
+        return fits
+
+    monkeypatch.setattr(passwords, "is_right", slowly)
+    answer = await attacker.post("login", email=attacker.email, password=attacker.password)
+    assert _code(answer) == (401, "invalid_credentials")
 
 
 async def test_resend_within_a_minute_is_the_same_answer_and_no_mail(
