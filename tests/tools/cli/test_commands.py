@@ -76,7 +76,7 @@ def test_invoke_reads_an_event_from_stdin(dev: Dev) -> None:
 @pytest.mark.parametrize(
     ("function", "event", "status", "said"),
     [
-        ("nobody", "{}", 2, "there is no function nobody: there are creators, ready"),
+        ("nobody", "{}", 2, "there is no function nobody: there are auth, creators, ready"),
         ("ready", "no JSON", 2, "is not JSON"),
         ("ready", "[]", 2, "is not an event: a JSON object"),
         ("ready", "{}", 1, "this is not an API Gateway v2 event"),
@@ -173,7 +173,7 @@ def test_fault_breaks_and_mends(start: Callable[..., Running], place: Path) -> N
 @pytest.mark.parametrize(
     ("part", "mode", "said"),
     [
-        ("redis", "hang", "no part is called redis: there are upstash and postgres"),
+        ("redis", "hang", "no part is called redis: there are upstash, postgres, smtp"),
         ("upstash", "explode", "upstash knows"),
     ],
 )
