@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +14,7 @@ from typing import Final
 from tools.deploy.closure import files_of
 from tools.deploy.elf import strip
 from tools.deploy.python import VERSION, find_python
-from tools.deploy.run import run
+from tools.deploy.run import run, scratch
 from tools.deploy.unused import is_unused
 from tools.functions import ROOT
 
@@ -50,8 +49,8 @@ def build(function: str, architecture: Architecture, output: Path) -> Bundle:
     """Make `<output>/<function>.zip`. Raise BundleFailed or PythonMissing."""
     output.mkdir(parents=True, exist_ok=True)
     bundle = Bundle(function, architecture, output / f"{function}.zip")
-    with tempfile.TemporaryDirectory(prefix="digis-package-") as name:
-        stage = Path(name) / "task"
+    with scratch("digis-package-") as scratch_directory:
+        stage = scratch_directory / "task"
         _install(function, architecture, stage)
         _prune(stage)
         for file in files_of(function):

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final
 
@@ -15,7 +14,7 @@ import typer
 from tools.cli.screen import fail, out, step, table
 from tools.deploy.elf import strip
 from tools.deploy.python import PythonMissing, find_python
-from tools.deploy.run import ends_like_ctrl_c, run
+from tools.deploy.run import ends_like_ctrl_c, run, scratch
 from tools.deploy.unused import is_unused
 from tools.functions import ROOT, function_names
 
@@ -41,8 +40,8 @@ def main(output: Annotated[Path, typer.Option(help="Where the build goes.")] = B
     """Build build/vercel/.vercel/output, for `vercel deploy --prebuilt --cwd build/vercel`."""
     _refuse_what_is_not_ours(output)
     # Not below this checkout: `vercel build` looks for the git repository around it and asks Vercel whose that is.
-    with tempfile.TemporaryDirectory(prefix="digis-vercel-") as name:
-        draft = Path(name) / "tree"
+    with scratch("digis-vercel-") as scratch_directory:
+        draft = scratch_directory / "tree"
         try:
             step("copying")
             copy_sources(draft)
