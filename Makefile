@@ -32,7 +32,7 @@ dev: setup ## run everything on this laptop (make dev ARGS='--port 9000 --fresh'
 test: setup ## the tests (make test ARGS='-k creators')
 	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/python -m pytest $(ARGS)
 
-test-slow: setup ## the tests that start whole stacks: a few minutes more
+test-slow: setup ## the tests that take long (whole stacks, outages, every quota): ten minutes more
 	@DIGIS_ENDS_WITH_PARENT=1 exec $(BIN)/python -m pytest -m slow $(ARGS)
 
 check: lint types ## what CI checks before the tests: lint, format and types

@@ -130,6 +130,7 @@ async def test_discarded_code_never_was(rest: RestServer) -> None:
     assert await otp.consume(Purpose.LOGIN, EMAIL, newer.digits), "an older one takes no newer one with it"
 
 
+@pytest.mark.slow
 async def test_stored_form_gives_nothing_away_without_the_pepper(rest: RestServer) -> None:
     code = await _issued()
     (key,) = await rest.command("KEYS", "*:code")

@@ -18,6 +18,8 @@ from tools.local.proxy import Mode as ProxyMode
 from tools.local.rest.faults import Mode
 from tools.local.rest.server import RestServer
 
+pytestmark = pytest.mark.slow  # waits for deadlines
+
 OUT = [Mode.REFUSE, Mode.HANG, Mode.ERROR_500, Mode.CUT]
 
 

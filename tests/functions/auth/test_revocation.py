@@ -53,6 +53,7 @@ async def _another_instance() -> AsyncIterator[httpx.AsyncClient]:
         await asyncio.wait_for(process.wait(), 10)
 
 
+@pytest.mark.slow
 async def test_logout_in_one_process_is_seen_in_another_at_once_under_load(person: Person) -> None:
     await person.register()
     async with _another_instance() as elsewhere:

@@ -14,6 +14,8 @@ from tools.local.proxy import Mode as ProxyMode
 from tools.local.rest.faults import Mode
 from tools.local.rest.server import RestServer
 
+pytestmark = pytest.mark.slow  # waits for deadlines
+
 BREAKING = [Mode.REFUSE, Mode.HANG, Mode.SLOW, Mode.ERROR_500, Mode.CUT, Mode.LOST]
 STALE = '1v5:abc::0\n{"success":true,"old":true}'
 

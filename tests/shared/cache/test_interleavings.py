@@ -61,7 +61,7 @@ def _body(found: Fetched) -> str | None:
 
 
 @pytest.mark.parametrize("before", ["nothing", "stale"])
-@pytest.mark.parametrize("readers", [1, 2])
+@pytest.mark.parametrize("readers", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_no_order_leaves_the_old_value(
     things: Space[Thing], redis: RestServer, put: Put, readers: int, before: str
 ) -> None:

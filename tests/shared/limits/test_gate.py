@@ -52,6 +52,7 @@ def test_policies_have_the_designs_numbers() -> None:
     assert found == NUMBERS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", policies.ALL, ids=lambda policy: policy.name)
 async def test_policy_admits_its_quota_and_not_one_more(
     limited: httpx.AsyncClient, rest: RestServer, policy: policies.Policy
@@ -146,6 +147,7 @@ async def test_callers_clock_changes_nothing(
 # blocked
 
 
+@pytest.mark.slow
 async def test_blocked_identity_costs_no_trip(limited: httpx.AsyncClient, rest: RestServer) -> None:
     answers = await _many(limited, "/limited/token", 10_000 // 10, **USER)
     assert sum(answer.status_code == 200 for answer in answers) == policies.TOKEN.quota
@@ -180,6 +182,7 @@ async def test_closed_policy_is_503_while_redis_is_out(
     assert answer.headers["retry-after"] == "5"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", LOCAL, ids=lambda policy: policy.name)
 async def test_local_policy_keeps_its_quota_in_memory_while_redis_is_out(
     limited: httpx.AsyncClient, rest: RestServer, policy: policies.Policy, monkeypatch: pytest.MonkeyPatch

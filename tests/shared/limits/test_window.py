@@ -42,6 +42,7 @@ class Sequence:
         return cls(f"s{number}", quota, window, times)
 
 
+@pytest.mark.slow
 def test_script_equals_upstash_ratelimits_sliding_window(services: Services) -> None:
     chance = random.Random(1)
     sequences = [Sequence.random(number, chance) for number in range(SEQUENCES)]

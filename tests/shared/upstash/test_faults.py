@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -18,6 +19,13 @@ from tools.local.rest.server import RestServer
 
 BREAKING = [Mode.REFUSE, Mode.HANG, Mode.SLOW, Mode.ERROR_500, Mode.CUT, Mode.LOST]
 SLACK_SECONDS = 0.25  # of a busy machine, over a deadline
+
+
+@pytest.fixture
+async def client(server: RestServer) -> AsyncIterator[Upstash]:
+    client = Upstash(server.url, "local", deadline_seconds=DEADLINE_SECONDS)
+    yield client
+    await client.close()
 
 
 @pytest.mark.parametrize("warm", [False, True])
