@@ -18,6 +18,7 @@ __all__ = ["KEY_CHARACTERS", "Keys", "Platform", "Secret", "Settings", "Settings
 _NAMEABLE: Final = (
     *("DATABASE_URL", "IDENTITY_HMAC_KEY", "EDGE_SECRET", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
     *("KV_REST_API_URL", "KV_REST_API_TOKEN", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL"),
+    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
 )
 
 # Local only: a laptop's data is not worth a secret. A deployed function refuses to start without its keys.
@@ -52,6 +53,11 @@ class Settings:
     otp_pepper: Secret
     smtp_url: Secret | None
     mail_from: str
+    stripe_secret_key: Secret
+    stripe_webhook_secret: tuple[Secret, ...]
+    stripe_api_base: str | None
+    stripe_deadline_ms: int
+    payout_hold_days: int
 
     @property
     def deployed(self) -> bool:
@@ -82,6 +88,11 @@ class Settings:
             otp_pepper=_own_key(env, "OTP_PEPPER", platform),
             smtp_url=values.smtp_url(env.get("SMTP_URL", "")),
             mail_from=env.get("MAIL_FROM", "") or _local(platform, "no-reply@digis.test"),
+            stripe_secret_key=Secret(env.get("STRIPE_SECRET_KEY", "")),
+            stripe_webhook_secret=values.secrets(env.get("STRIPE_WEBHOOK_SECRET", "")),
+            stripe_api_base=values.rest_url("STRIPE_API_BASE", base) if (base := env.get("STRIPE_API_BASE")) else None,
+            stripe_deadline_ms=values.integer(env, "STRIPE_DEADLINE_MS", 6000, least=100, most=12_000),
+            payout_hold_days=values.integer(env, "PAYOUT_HOLD_DAYS", 7, least=0, most=90),
         )
 
     def require(self, *names: str) -> None:

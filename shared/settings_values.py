@@ -61,6 +61,11 @@ def long_enough(name: str, key: str) -> str:
     return key
 
 
+def secrets(text: str) -> tuple[Secret, ...]:
+    """One, or while one is replaced two, with a comma."""
+    return tuple(Secret(part) for part in text.replace(" ", "").split(",") if part)
+
+
 def smtp_url(url: str) -> Secret | None:
     if not url:
         return None

@@ -23,6 +23,7 @@ from tools.local.process import ENDS_WITH_PARENT, end_with_parent
 from tools.local.proxy import FaultProxy, refuse_as_smtp
 from tools.local.redis import LocalRedis
 from tools.local.rest.server import RestServer
+from tools.local.stripe.server import FakeStripe
 from tools.migrate.runner import migrate
 
 TEMPLATE = "digis_template"
@@ -120,13 +121,22 @@ async def post() -> AsyncIterator[Post]:
 
 
 @pytest.fixture
+async def stripe() -> AsyncIterator[FakeStripe]:
+    """A Stripe with nothing in it, whose webhooks leave at once and are tried again almost at once."""
+    async with FakeStripe(delay_seconds=0) as fake:
+        fake.webhooks.first_backoff_seconds = 0.02
+        yield fake
+
+
+@pytest.fixture
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """No settings of whoever runs the tests, and nothing remembered from the test before."""
     for name in (
         *("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
         *("UPSTASH_KEY_PREFIX", "DATABASE_URL", "ALLOWED_ORIGINS", "PROFILE_CDN_SECONDS", "STAGE", "VERCEL"),
         *("VERCEL_ENV", "AWS_LAMBDA_FUNCTION_NAME", "TRUSTED_EDGE", "EDGE_SECRET", "IDENTITY_HMAC_KEY"),
-        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
+        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+        *("STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
     ):
         monkeypatch.delenv(name, raising=False)
     forget_process_state()
@@ -140,16 +150,22 @@ async def digis(
     rest: RestServer,
     proxy: FaultProxy,
     post: Post,
+    stripe: FakeStripe,
     database_name: str,
     fresh_process: pytest.MonkeyPatch,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of all functions, on Redis, a mailbox, Postgres and a migrated database with demo data."""
+    """An HTTP client of all functions, on Redis, Stripe, a mailbox, Postgres and a migrated database with demo data."""
+    fresh_process.setenv("STRIPE_API_BASE", stripe.url)
+    fresh_process.setenv("STRIPE_SECRET_KEY", "sk_test_local")
+    fresh_process.setenv("STRIPE_WEBHOOK_SECRET", stripe.webhook_secret)
     fresh_process.setenv("SMTP_URL", post.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_URL", rest.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_TOKEN", "local")
     fresh_process.setenv("DATABASE_URL", services.postgres.url(database_name, tcp_port=proxy.port))
     async with serve_functions() as http:
+        stripe.webhook_url = f"{http.base_url}/payments/webhooks/stripe".replace("//payments", "/payments")
         yield http
+        stripe.webhook_url = None
     await close_clients()
 
 

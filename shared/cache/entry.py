@@ -20,7 +20,7 @@ from typing import Final
 
 _JITTER: Final = 0.1  # of the time: values stored together do not expire together
 _chance: Final = random.SystemRandom()  # processes restored from one snapshot would share any other's numbers
-_HEAD: Final = re.compile(r"1([val])(\d+):([0-9a-f]*):\w*:\d+\n")
+_HEAD: Final = re.compile(r"1([val])(\d+):([0-9a-f]*):(\w*):\d+\n")
 
 
 class State(IntEnum):
@@ -39,6 +39,15 @@ class Fetched:
     raw: str | None = None
     state: State | None = None
     token: str = ""
+
+    @property
+    def holder(self) -> str:
+        """Who has the lease: the token that it was given to, ours or another's. A dropped value's lease is nobody's:
+        whoever looks after that meets another."""
+        if self.state is not State.LEASED_TO_ANOTHER:
+            return self.token
+        head = _HEAD.match(self.raw or "")
+        return head[4] if head else ""
 
     @classmethod
     def of(cls, key: str, token: str, state: object, raw: object) -> Fetched:

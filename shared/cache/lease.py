@@ -34,11 +34,6 @@ def token() -> str:
     return token_hex(8)
 
 
-def name(key: str) -> str:
-    """Under which the computation of the lease's holder is found in its own process."""
-    return f"lease {key}"
-
-
 async def ask(key: str) -> Fetched:
     """Read a value; where it is missing or stale, lease it to this caller unless somebody has it."""
     client = upstash()
@@ -68,25 +63,26 @@ async def give_back(key: str, token: str) -> None:
     await _settle(key, token, "", "0", "0", "", "")
 
 
-async def wait(key: str, find_holder: Callable[[], asyncio.Future[Entry] | None]) -> Entry | Fetched:
-    """Wait for what the holder of the lease computes, in this process or another, a second at most.
+async def wait(found: Fetched, computation: Callable[[str], asyncio.Future[Entry] | None]) -> Entry | Fetched:
+    """Wait for what the holder of the lease computes, in this process (where its token finds it) or another, a
+    second at most.
 
     Return its entry; or, where there is none by then, what the last look fetched: perhaps the lease.
     Raise what the holder raised, when it is in this process.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + WAIT_SECONDS
-    pause, found = _FIRST_LOOK_SECONDS, Fetched(key)
+    pause = _FIRST_LOOK_SECONDS
     while (left := deadline - loop.time()) > 0:
-        if holder := find_holder():
+        if holder := computation(found.holder):
             done, _ = await asyncio.wait({holder}, timeout=left)
             if done and not holder.cancelled():
                 return holder.result()
         await asyncio.sleep(min(pause, left))
         pause = min(2 * pause, _LAST_LOOK_SECONDS)
-        found = await ask(key)
+        found = await ask(found.key or "")
         entry = Entry.decode(found.raw)
-        if entry and found.state is not State.LEASED_TO_US:
+        if entry and found.state is State.FRESH:
             return entry
         if found.state is not State.LEASED_TO_ANOTHER:
             break

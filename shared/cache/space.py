@@ -102,7 +102,7 @@ class Space(Generic[M]):
         cached = Entry.decode(fetched.raw)
         if cached and fetched.state is State.FRESH:
             return Answer(cached, "hit")
-        if cached and fetched.state is State.LEASED_TO_ANOTHER:
+        if cached and fetched.state is State.LEASED_TO_ANOTHER and not self._times.patient:
             return Answer(cached, "stale")
         try:
             return Answer(await self._fresh(fetched, load), "miss")
@@ -132,15 +132,16 @@ class Space(Generic[M]):
             return entry
 
         async def follow() -> Entry:
-            found = await lease.wait(key, lambda: _flights.find(lease.name(key)))
+            found = await lease.wait(fetched, _flights.find)
             if isinstance(found, Entry):
                 return found
             return await (self._fresh(found, load) if found.state is State.LEASED_TO_US else compute())
 
+        # By the lease, not by the key: who looked after a drop must not be given what was begun before it.
         if fetched.state is State.LEASED_TO_US:
-            return await _flights.once(lease.name(key), compute_and_fill)
+            return await _flights.once(fetched.token, compute_and_fill)
         if fetched.state is State.LEASED_TO_ANOTHER:
-            return await _flights.once(key, follow)
+            return await _flights.once(f"{key} {fetched.holder}", follow)
         known = recent.get(key)  # nobody to ask: one load at a time in this process, and its answer for a moment
         return known if known is not None else await _flights.once(key, compute_and_remember)
 

@@ -91,6 +91,14 @@ class InvalidCursor(Problem):
     code, status, detail = Code.INVALID_CURSOR, 400, "This cursor was not given out for this list."
 
 
+class IdempotencyKeyMissing(Problem):
+    code, status, detail = Code.IDEMPOTENCY_KEY_MISSING, 400, "What moves money needs an Idempotency-Key."
+
+
+class InvalidSignature(Problem):
+    code, status, detail = Code.INVALID_SIGNATURE, 400, "This is not signed by Stripe, or was signed too long ago."
+
+
 class Unauthenticated(Problem):
     code, status, detail = Code.UNAUTHENTICATED, 401, "This needs a session: none, or one that has ended, was sent."
 
@@ -105,6 +113,10 @@ class InvalidCode(Problem):
         401,
         "The code is wrong, used or expired, or there were too many tries.",
     )
+
+
+class InsufficientTokens(Problem):
+    code, status, detail = Code.INSUFFICIENT_TOKENS, 402, "There are not enough tokens for this."
 
 
 class Forbidden(Problem):
@@ -139,12 +151,24 @@ class MethodNotAllowed(Problem):
     code, status, detail = Code.METHOD_NOT_ALLOWED, 405, "This path does not take that method."
 
 
+class RequestInFlight(Problem):
+    code, status, detail = Code.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is being worked on."
+
+
 class BodyTooLarge(Problem):
     code, status, detail = Code.BODY_TOO_LARGE, 413, "The body is over 1 MiB."
 
 
 class ValidationFailed(Problem):
     code, status, detail = Code.VALIDATION_FAILED, 422, "The request is not of the right form; see errors."
+
+
+class IdempotencyKeyReused(Problem):
+    code, status, detail = Code.IDEMPOTENCY_KEY_REUSED, 422, "This Idempotency-Key was sent with another request."
+
+
+class SelfCharge(Problem):
+    code, status, detail = Code.SELF_CHARGE, 422, "Nobody pays themselves."
 
 
 class RateLimited(Problem):
@@ -161,6 +185,10 @@ class RateLimiterUnavailable(Problem):
 
 class UpstreamUnavailable(Problem):
     code, status, detail = Code.UPSTREAM_UNAVAILABLE, 503, "A service that this needs is out of reach."
+
+
+class PaymentProviderUnavailable(Problem):
+    code, status, detail = Code.PAYMENT_PROVIDER_UNAVAILABLE, 503, "Payments cannot be taken just now."
 
 
 class MailUnavailable(Problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tools.cli import dev, doctor, fault, invoke, migrate, openapi, session, upstash
+from tools.cli import dev, doctor, fault, invoke, migrate, openapi, pay, session, upstash
 
 app = typer.Typer(
     name="digis",
@@ -18,6 +18,7 @@ app.command("upstash")(upstash.upstash)
 app.command("migrate")(migrate.migrate)
 app.command("invoke")(invoke.invoke)
 app.command("session")(session.session)
+app.command("pay")(pay.pay)
 app.command("fault")(fault.fault)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)

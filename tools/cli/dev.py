@@ -47,6 +47,7 @@ _OURS: Final = (
     "postgres.json",
     "postgres.log",
     "redis",
+    "stripe.json",
 )
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -111,6 +112,7 @@ async def _start(stack: Stack, port: int, *, demo: bool) -> Listener:
 
 async def _serve(stack: Stack, listener: Listener, stopped: asyncio.Event) -> None:
     base = listener.url
+    stack.send_webhooks_to(base)
     write_state(stack.data, State(base, os.getpid(), stack.owner_url or ""))
     rows = [("functions", base, ", ".join(function_names())), ("docs", f"{base}/docs", "the API, to read and to try")]
     table(("what", "where", ""), [*rows, *((part.name, part.where, part.note) for part in stack.parts)])

@@ -14,11 +14,15 @@ from tools.cli.screen import fail, out
 from tools.local.env_file import DEFAULT_DATA, read_state
 
 _SECONDS: Final = 5
+_MODES: Final = (
+    "refuse, hang, 500, slow, cut; for upstash and stripe lost; for stripe down and declined; ok mends. "
+    "For webhooks held, reordered, repeated, lost; normal mends."
+)
 
 
 def fault(
-    part: Annotated[str, typer.Argument(help="upstash, postgres or smtp.")],
-    mode: Annotated[str, typer.Argument(help="refuse, hang, 500, slow, cut or (upstash) lost; ok mends.")],
+    part: Annotated[str, typer.Argument(help="upstash, postgres, stripe, smtp or webhooks.")],
+    mode: Annotated[str, typer.Argument(help=_MODES)],
     data: Annotated[Path, typer.Option(help="Of the running digis dev.")] = DEFAULT_DATA,
 ) -> None:
     """Break a part of the running `digis dev`, or mend it with `ok`."""

@@ -1,7 +1,7 @@
 """Demo data: two fans and fifty creators, the same on every laptop.
 
-Loading again changes nothing, whatever the user did to the rows meanwhile. Tokens, earnings and payout accounts are not
-here yet: they come with the functions that own them.
+Loading again changes nothing, whatever the user did to the rows meanwhile. Payout accounts are not here yet: they come
+with payouts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from functions.auth import passwords
+from tools.local.demo_money import load_money
 
 _NAMESPACE: Final = UUID("d1615000-0000-4000-8000-000000000000")
 _BEGINNING: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -23,6 +24,7 @@ _SEED: Final = 50
 FAN_PASSWORD: Final = "demo-fan-password"  # noqa: S105 -- of a laptop, and in the contract
 CREATOR_PASSWORD: Final = "demo-creator-password"  # noqa: S105
 
+_FANS: Final = ("fan", "fan2")
 _CATEGORIES: Final = ("music", "gaming", "art", "fitness", "cooking", "talk")
 _NAMES: Final = (
     "luna mika nova aria jude remy sol vera finn iris koa lena milo nora otto pia quinn rhea sven tess ugo vida "
@@ -45,6 +47,7 @@ class DemoCounts:
 
     users: int
     creators: int
+    charges: int
 
 
 async def load_demo(url: str) -> DemoCounts:
@@ -55,9 +58,11 @@ async def load_demo(url: str) -> DemoCounts:
             new = [row["id"] for row in await connection.fetch(_USERS_SQL, json.dumps(_users(), default=str))]
             creators = await connection.fetch(_CREATORS_SQL, json.dumps(_creators(), default=str), new)
             await _set_passwords(connection)
+            fans, makers = [demo_id(name) for name in _FANS], [demo_id(name) for name in _NAMES]
+            charges = await load_money(connection, _NAMESPACE, fans, makers)
     finally:
         await connection.close(timeout=10)
-    return DemoCounts(len(new), len(creators))
+    return DemoCounts(len(new), len(creators), charges)
 
 
 def demo_id(username: str) -> UUID:
@@ -95,7 +100,7 @@ _UNHASHED_SQL: Final = """
 
 async def _set_passwords(connection: asyncpg.Connection[Any]) -> None:
     """Hashed once each, when anybody is without: all fans have one password, all creators another."""
-    rows = await connection.fetch(_UNHASHED_SQL, [demo_id(name) for name in ("fan", "fan2", *_NAMES)])
+    rows = await connection.fetch(_UNHASHED_SQL, [demo_id(name) for name in (*_FANS, *_NAMES)])
     if rows:
         hashes = {True: await passwords.hashed(CREATOR_PASSWORD), False: await passwords.hashed(FAN_PASSWORD)}
         await connection.executemany(

@@ -11,6 +11,8 @@ from typing import Final
 DEFAULT_DATA: Final = Path(".digis")
 UPSTASH_PORT: Final = 8079
 UPSTASH_TOKEN: Final = "local"  # noqa: S105 -- of a server on loopback with nothing in it
+STRIPE_KEY: Final = "sk_test_local"
+STRIPE_WEBHOOK_SECRET: Final = "whsec_local"  # noqa: S105 -- likewise
 
 
 def read_env(data: Path) -> dict[str, str]:

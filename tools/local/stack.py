@@ -1,7 +1,7 @@
-"""The services of a laptop: Postgres, Redis behind the Upstash REST server, a mailbox; started side by side.
+"""The services of a laptop: Postgres, Redis behind the Upstash REST server, a fake Stripe, a mailbox; side by side.
 
-What the environment already names (`UPSTASH_REDIS_REST_URL`, `DATABASE_URL`, `SMTP_URL`) is used instead of a part of
-ours.
+What the environment already names (`UPSTASH_REDIS_REST_URL`, `DATABASE_URL`, `STRIPE_API_BASE`, `SMTP_URL`) is used
+instead of a part of ours.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from tools.local.demo import load_demo
-from tools.local.env_file import UPSTASH_PORT, UPSTASH_TOKEN
+from tools.local.env_file import STRIPE_KEY, STRIPE_WEBHOOK_SECRET, UPSTASH_PORT, UPSTASH_TOKEN
 from tools.local.gateway import UnknownFault
 from tools.local.mailbox import Mailbox
 from tools.local.postgres import LocalPostgres
@@ -26,6 +27,9 @@ from tools.local.proxy import Mode as ProxyMode
 from tools.local.redis import LocalRedis
 from tools.local.rest.faults import Mode as RestMode
 from tools.local.rest.server import RestServer
+from tools.local.stripe.faults import Mode as StripeMode
+from tools.local.stripe.server import FakeStripe
+from tools.local.stripe.webhooks import Delivery
 from tools.migrate.runner import migrate
 
 # What the functions read and whoever starts `digis dev` may have chosen: it is used as it is, and passed on.
@@ -33,7 +37,9 @@ _GIVEN: Final = (
     *("DATABASE_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
     *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
     *("PROFILE_CDN_SECONDS", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
+    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
 )
+_WEBHOOKS: Final = "/payments/webhooks/stripe"
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1", None}
 
 
@@ -57,6 +63,7 @@ class Stack:
     parts: list[Part] = field(default_factory=list)
     owner_url: str | None = None
     mailbox: Mailbox | None = None
+    stripe: FakeStripe | None = None
     _postgres: LocalPostgres | None = None
     _redis: LocalRedis | None = None
     _proxy: FaultProxy | None = None
@@ -73,6 +80,7 @@ class Stack:
         async with asyncio.TaskGroup() as all_of_them:
             all_of_them.create_task(self._ready_upstash())
             all_of_them.create_task(self._ready_postgres())
+            all_of_them.create_task(self._ready_stripe())
             all_of_them.create_task(self._ready_mailbox())
         self.report(f"services are up ({time.perf_counter() - started:.2f} s)")
         await self._fill(demo=demo)
@@ -88,6 +96,8 @@ class Stack:
 
     async def stop(self) -> None:
         """Stop every part of ours."""
+        if self.stripe is not None:
+            await self.stripe.stop()
         if self._rest is not None:
             await self._rest.stop()
         if self._proxy is not None:
@@ -103,7 +113,13 @@ class Stack:
 
     async def set_fault(self, part: str, mode: str) -> None:
         """Break a running part on purpose, or mend it with `ok`. Raise UnknownFault."""
-        known = {"upstash": RestMode, "postgres": ProxyMode, "smtp": ProxyMode}
+        known: dict[str, type[StrEnum]] = {
+            "upstash": RestMode,
+            "postgres": ProxyMode,
+            "smtp": ProxyMode,
+            "stripe": StripeMode,
+            "webhooks": Delivery,
+        }
         if part not in known:
             raise UnknownFault(f"no part is called {part}: there are {', '.join(known)}")
         if mode not in set(known[part]):
@@ -111,7 +127,11 @@ class Stack:
         proxy = self._proxy if part == "postgres" else self._mail_proxy
         if part == "upstash" and self._rest is not None:
             await self._rest.faults.set(RestMode(mode))
-        elif part != "upstash" and proxy is not None:
+        elif part == "stripe" and self.stripe is not None:
+            await self.stripe.faults.set(StripeMode(mode))
+        elif part == "webhooks" and self.stripe is not None:
+            self.stripe.webhooks.set(Delivery(mode))
+        elif part in {"postgres", "smtp"} and proxy is not None:
             await proxy.set(ProxyMode(mode))
         else:
             raise UnknownFault(f"{part} is yours, not ours to break")
@@ -139,6 +159,26 @@ class Stack:
         self.owner_url = self._postgres.url(role="owner")
         self.parts.append(Part("postgres", f"127.0.0.1:{self._proxy.port}", f"Postgres {self._postgres.version}"))
 
+    async def _ready_stripe(self) -> None:
+        if self._is_given("STRIPE_API_BASE", "STRIPE_SECRET_KEY"):
+            self.parts.append(Part("stripe", "as the environment says", "yours"))
+            return
+        self.stripe = FakeStripe(
+            api_key=STRIPE_KEY, webhook_secret=STRIPE_WEBHOOK_SECRET, state_file=self.data / "stripe.json"
+        )
+        await self.stripe.start()
+        self.env |= {
+            "STRIPE_API_BASE": self.stripe.url,
+            "STRIPE_SECRET_KEY": STRIPE_KEY,
+            "STRIPE_WEBHOOK_SECRET": STRIPE_WEBHOOK_SECRET,
+        }
+        self.parts.append(Part("stripe", self.stripe.url, "a fake: digis pay PURCHASE_ID confirms a payment"))
+
+    def send_webhooks_to(self, base: str) -> None:
+        """Have the fake Stripe tell the functions what happens there."""
+        if self.stripe is not None:
+            self.stripe.webhook_url = f"{base}{_WEBHOOKS}"
+
     async def _ready_mailbox(self) -> None:
         if self._is_given("SMTP_URL"):
             self.parts.append(Part("smtp", "as the environment says", "yours"))
@@ -160,8 +200,9 @@ class Stack:
             self.report(f"applied {applied.name} ({applied.milliseconds} ms)")
         if demo:
             counts = await load_demo(self.owner_url)
-            if counts.users:
-                self.report(f"loaded demo data: {counts.users} users, {counts.creators} of them creators")
+            if counts.users or counts.charges:
+                made = f"{counts.users} users, {counts.creators} of them creators, {counts.charges} charges"
+                self.report(f"loaded demo data: {made}")
 
 
 async def _listening_rest_server(redis_socket: Path) -> RestServer:

@@ -9,8 +9,9 @@ import pytest
 from shared import telemetry
 from shared.cache import lease
 from shared.cache.space import Space
-from shared.cache.spaces import PROFILES
+from shared.cache.spaces import BALANCES, PROFILES
 from shared.http.problems import InvalidCursor, UpstreamUnavailable
+from shared.upstash import keys
 from tests.shared.cache.conftest import Loads, Put, Thing
 from tools.local.rest.faults import Mode
 from tools.local.rest.server import RestServer
@@ -208,3 +209,42 @@ async def test_value_of_another_type_is_nobodys_to_replace(
     await redis.command("RPUSH", things.key("a"), "x")
     assert await _answer(things, loads) == ('{"word":"new"}', "miss")
     assert await redis.command("TYPE", things.key("a")) == b"list"
+
+
+async def test_reader_after_a_drop_is_not_given_what_was_begun_before_it(
+    things: Space[Thing], loads: Loads, redis: RestServer
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def old() -> Thing | None:
+        begun.set()
+        await go_on.wait()
+        return Thing(word="old")
+
+    async def follower() -> tuple[str | None, str]:
+        answer = await things.answer(await lease.ask(things.key("a")), old)
+        return answer.entry.body, answer.outcome
+
+    before = [asyncio.create_task(follower()) for _ in range(3)]
+    await begun.wait()
+    await redis.command("DEL", things.key("a"))  # a change was committed, and dropped what it made untrue
+    after = await asyncio.gather(*(_answer(things, loads) for _ in range(5)))
+    go_on.set()
+
+    assert set(after) == {('{"word":"new"}', "miss")}
+    assert ('{"word":"old"}', "miss") in set(await asyncio.gather(*before))
+    assert await _answer(things, loads) == ('{"word":"new"}', "hit")
+
+
+async def test_stale_value_of_a_patient_space_is_served_only_when_the_truth_is_out(
+    loads: Loads, redis: RestServer, put: Put
+) -> None:
+    balances = Space(keys.TEMP, "thing", Thing, BALANCES)
+    await put(balances.key("a"), '{"word":"old"}')
+    found = await asyncio.gather(*(_answer(balances, loads) for _ in range(20)))
+    assert set(found) == {('{"word":"new"}', "miss")}
+    assert loads.count == 1
+
+    await put(balances.key("a"), '{"word":"old"}')
+    loads.answer = UpstreamUnavailable()
+    assert await _answer(balances, loads) == ('{"word":"old"}', "stale")

@@ -1,0 +1,136 @@
+"""The ledger in Postgres: SQL and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from functions.payments.ledger import Account, Kind, Postings
+from shared.http.cursors import Cursor, microseconds, moment
+from shared.postgres.pool import database
+from shared.postgres.transaction import Transaction
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+NEWEST: Final = "newest"
+
+
+@dataclass(frozen=True, slots=True)
+class Balances:
+    """What a user has, in tokens. `held_tokens` of the earnings are too young to be paid out."""
+
+    tokens: int
+    owed_tokens: int
+    earnings_tokens: int
+    held_tokens: int
+    pending_payout_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A creator, as others see them beside something else."""
+
+    id: str
+    username: str
+    display_name: str
+    avatar_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """A transfer as one user sees it: what it did to their tokens, and whom it was with, if that is a creator."""
+
+    id: str
+    kind: str
+    tokens: int
+    counterparty: Party | None
+    created_at: datetime
+
+    def cursor(self) -> Cursor:
+        return Cursor(NEWEST, microseconds(self.created_at), UUID(self.id))
+
+
+async def lock_accounts(transaction: Transaction, *wanted: tuple[Kind, str]) -> dict[tuple[Kind, str], Account]:
+    """These accounts of these users, which stay as they are until this transaction ends. Once a transaction: rows lock
+    in the order of their ids, and a second call could not keep to that."""
+    rows = await transaction.fetch(
+        "SELECT * FROM lock_ledger_accounts($1, $2)",
+        *([kind for kind, _ in wanted], [UUID(user_id) for _, user_id in wanted]),
+    )
+    return {
+        (Kind(row["account_kind"]), str(row["account_user_id"])): Account(row["account_id"], row["account_balance"])
+        for row in rows
+    }
+
+
+async def post(transaction: Transaction, kind: str, postings: Postings) -> UUID:
+    """A transfer; its id. What does not sum to zero, or overdraws, makes the transaction fail."""
+    row = await transaction.fetchrow(
+        """WITH transfer AS (INSERT INTO ledger_transfers (kind) VALUES ($1) RETURNING id),
+                posted AS (
+                    INSERT INTO ledger_postings (transfer_id, account_id, amount)
+                    SELECT transfer.id, p.account_id, p.amount
+                      FROM transfer, unnest($2::bigint[], $3::bigint[]) AS p (account_id, amount)
+                )
+           SELECT id FROM transfer""",
+        *(kind, list(postings), list(postings.values())),
+    )
+    assert row is not None
+    transfer_id: UUID = row["id"]
+    return transfer_id
+
+
+async def balances(user_id: str, *, hold_days: int, transaction: Transaction | None = None) -> Balances:
+    """A user's, in this transaction if there is one."""
+    row = await (transaction or database()).fetchrow(
+        """SELECT coalesce(sum(a.balance) FILTER (WHERE a.kind = 'wallet'), 0)::bigint AS tokens,
+                  coalesce(-sum(a.balance) FILTER (WHERE a.kind = 'owed'), 0)::bigint AS owed_tokens,
+                  coalesce(sum(a.balance) FILTER (WHERE a.kind = 'earnings'), 0)::bigint AS earnings_tokens,
+                  coalesce(sum(h.held) FILTER (WHERE a.kind = 'earnings'), 0)::bigint AS held_tokens,
+                  coalesce(sum(a.balance) FILTER (WHERE a.kind = 'payout_transit'), 0)::bigint AS pending_payout_tokens
+             FROM ledger_accounts a
+             LEFT JOIN LATERAL (
+                  SELECT sum(p.amount) AS held FROM ledger_postings p
+                   WHERE a.kind = 'earnings' AND p.account_id = a.id AND p.amount > 0
+                     AND p.created_at > now() - make_interval(days => $2)
+             ) h ON true
+            WHERE a.user_id = $1""",
+        *(UUID(user_id), hold_days),
+    )
+    assert row is not None
+    return Balances(**row)
+
+
+async def list_entries(user_id: str, *, after: Cursor | None, limit: int) -> list[EntryRow]:
+    """What moved a user's tokens, the latest first, by keyset. Page 1,000 costs what page 1 does."""
+    place = "" if after is None else "AND (p.created_at, p.transfer_id) < ($3, $4)"
+    rows = await database().fetch(
+        f"""WITH mine AS (SELECT id FROM ledger_accounts WHERE user_id = $1),
+                 latest AS (
+                     SELECT p.transfer_id, p.created_at, sum(p.amount)::bigint AS tokens
+                       FROM mine CROSS JOIN LATERAL (
+                            SELECT * FROM ledger_postings p WHERE p.account_id = mine.id {place}
+                             ORDER BY p.created_at DESC, p.transfer_id DESC LIMIT $2
+                       ) p
+                      GROUP BY 1, 2 ORDER BY 2 DESC, 1 DESC LIMIT $2
+                 )
+            SELECT t.id, t.kind, l.tokens, t.created_at,
+                   u.id AS party_id, u.username, u.display_name, c.avatar_url
+              FROM latest l JOIN ledger_transfers t ON t.id = l.transfer_id
+              LEFT JOIN charges g ON g.transfer_id = t.id
+              LEFT JOIN creators c ON c.user_id = CASE WHEN g.payer_id = $1 THEN g.creator_id ELSE g.payer_id END
+              LEFT JOIN users u ON u.id = c.user_id AND u.status = 'active'
+             ORDER BY l.created_at DESC, l.transfer_id DESC""",
+        *(UUID(user_id), limit),
+        *(() if after is None else (moment(after.value), after.row_id)),
+    )
+    return [EntryRow(str(row["id"]), row["kind"], row["tokens"], _party(row), row["created_at"]) for row in rows]
+
+
+def _party(row: Record) -> Party | None:
+    if row["party_id"] is None:
+        return None
+    return Party(str(row["party_id"]), row["username"], row["display_name"], row["avatar_url"])

@@ -1,0 +1,149 @@
+"""The routes of payments: tokens bought, tokens spent, what somebody has and how they came by it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+
+from functions.payments import balances, charges, decisions, history, purchases, webhooks
+from functions.payments.packages import PACKAGES
+from functions.payments.schemas import (
+    BalanceOut,
+    ChargeIn,
+    ChargeOut,
+    HistoryOut,
+    PackageShown,
+    PackagesOut,
+    PurchaseIn,
+    PurchaseOut,
+    ReceivedOut,
+)
+from shared import sessions
+from shared.cache.respond import respond
+from shared.http.problems import (
+    AccountInactive,
+    CreatorNotFound,
+    IdempotencyKeyMissing,
+    IdempotencyKeyReused,
+    InsufficientTokens,
+    InvalidCursor,
+    InvalidSignature,
+    NotFound,
+    PaymentProviderUnavailable,
+    RequestInFlight,
+    SelfCharge,
+    Unauthenticated,
+    UpstreamUnavailable,
+    ValidationFailed,
+    problems,
+)
+from shared.http.queries import PageQuery
+from shared.http.strict import strict_router
+from shared.limits.gate import Call, UserCall, gate, ungated
+from shared.limits.policies import API, PAYMENT, PUBLIC, TOKEN
+from shared.postgres.idempotency import Answer
+
+router = strict_router("payments")
+
+_KEY: Final = re.compile(r"[!-~]{1,255}")
+_MONEY_PROBLEMS: Final = (
+    *(Unauthenticated, AccountInactive, IdempotencyKeyMissing, IdempotencyKeyReused, RequestInFlight),
+    UpstreamUnavailable,
+)
+
+
+async def _idempotency_key(
+    idempotency_key: Annotated[str | None, Header(description="1 to 255 visible ASCII characters.")] = None,
+) -> str:
+    if not idempotency_key:
+        raise IdempotencyKeyMissing
+    if not _KEY.fullmatch(idempotency_key):
+        message = "should be 1 to 255 visible ASCII characters"
+        raise ValidationFailed(errors=[{"field": "header.idempotency-key", "message": message}])
+    return idempotency_key
+
+
+# After the gate in a signature: nothing is looked at before admission.
+IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+
+
+def _own(request: Request) -> tuple[str, ...] | None:
+    known = sessions.presented(request)
+    return None if known is None else (known.user_id,)
+
+
+def _answered(answer: Answer) -> Response:
+    """The first time and each time after that. Raise the problem that was recorded, if it was one."""
+    decisions.raise_if_refused(answer)
+    return Response(answer.body, answer.status, media_type="application/json")
+
+
+@router.get("/packages")
+async def list_packages(_: Annotated[Call, gate(PUBLIC)]) -> PackagesOut:
+    """What tokens are sold in."""
+    return PackagesOut(packages=[PackageShown.model_validate(package) for package in PACKAGES.values()])
+
+
+@router.get("/balance", response_model=BalanceOut, responses=problems(Unauthenticated, UpstreamUnavailable))
+async def show_balance(
+    call: Annotated[UserCall, gate(API, session=True, read=balances.space.where(_own))],
+) -> Response:
+    """What the caller has."""
+    return await respond(balances.space, call, lambda: balances.load_answer(call.user_id))
+
+
+@router.get("/history", responses=problems(Unauthenticated, InvalidCursor, UpstreamUnavailable))
+async def list_history(
+    query: Annotated[PageQuery, Query()], call: Annotated[UserCall, gate(API, session=True)]
+) -> HistoryOut:
+    """What moved the caller's tokens, the latest first."""
+    return await history.list_entries(call.user_id, query)
+
+
+@router.post(
+    "/tokens/purchase",
+    status_code=201,
+    response_model=PurchaseOut,
+    responses=problems(*_MONEY_PROBLEMS, PaymentProviderUnavailable),
+)
+async def purchase_tokens(
+    body: PurchaseIn, call: Annotated[UserCall, gate(TOKEN, session=True)], key: IdempotencyKey
+) -> Response:
+    """Begin to buy a package. The client confirms the payment with Stripe; then the purchase is paid."""
+    return _answered(await purchases.purchase(call.user_id, body, key))
+
+
+@router.get("/purchases/{purchase_id}", responses=problems(Unauthenticated, NotFound, UpstreamUnavailable))
+async def show_purchase(
+    purchase_id: Annotated[UUID, Path()], call: Annotated[UserCall, gate(API, session=True)]
+) -> PurchaseOut:
+    """One of the caller's purchases, and what has become of it."""
+    return await purchases.find(call.user_id, str(purchase_id))
+
+
+@router.post(
+    "/charge",
+    status_code=201,
+    response_model=ChargeOut,
+    responses=problems(*_MONEY_PROBLEMS, InsufficientTokens, CreatorNotFound, SelfCharge),
+)
+async def charge_tokens(
+    body: ChargeIn, call: Annotated[UserCall, gate(PAYMENT, session=True)], key: IdempotencyKey
+) -> Response:
+    """Move tokens from the caller to a creator, exactly once per key."""
+    return _answered(await charges.charge(call.user_id, body, key))
+
+
+@router.post(
+    "/webhooks/stripe",
+    dependencies=[ungated("Stripe signs what it sends, and sends again what is refused")],
+    responses=problems(InvalidSignature, PaymentProviderUnavailable, UpstreamUnavailable),
+)
+async def receive_event(
+    request: Request, stripe_signature: Annotated[str, Header(description="Stripe's.")] = ""
+) -> ReceivedOut:
+    """Take one of Stripe's events."""
+    return await webhooks.receive(await request.body(), stripe_signature)

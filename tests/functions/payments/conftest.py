@@ -1,0 +1,67 @@
+"""The demo's fans and creators, signed in; and whether the books are right after each test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpx
+import pytest
+
+from tests.conftest import Services
+from tests.functions.payments.audit import audit
+from tests.functions.payments.people import Buyer
+from tests.support import new_token
+from tools.local.stripe.server import FakeStripe
+
+NewBuyer = Callable[[str], Awaitable[Buyer]]
+Audit = Callable[[], Awaitable[list[str]]]
+
+
+@pytest.fixture
+def new_buyer(digis: httpx.AsyncClient, stripe: FakeStripe) -> NewBuyer:
+    """Sign in as one of the demo's people."""
+
+    async def new_buyer(username: str) -> Buyer:
+        return Buyer(digis, stripe, username, await new_token(username))
+
+    return new_buyer
+
+
+@pytest.fixture
+async def fan(new_buyer: NewBuyer) -> Buyer:
+    """Has 10,000 tokens."""
+    return await new_buyer("fan")
+
+
+@pytest.fixture
+async def poor(new_buyer: NewBuyer) -> Buyer:
+    """A creator who has earnings and no tokens to spend."""
+    return await new_buyer("mika")
+
+
+@pytest.fixture
+async def luna(new_buyer: NewBuyer) -> Buyer:
+    return await new_buyer("luna")
+
+
+@pytest.fixture
+def owner_url(services: Services, database_name: str) -> str:
+    return services.postgres.url(database_name, "owner")
+
+
+@pytest.fixture
+def books(owner_url: str, stripe: FakeStripe) -> Audit:
+    """What is wrong with the books, in words."""
+
+    async def books() -> list[str]:
+        return await audit(owner_url, stripe)
+
+    return books
+
+
+@pytest.fixture(autouse=True)
+async def books_are_right(request: pytest.FixtureRequest, books: Audit) -> AsyncIterator[None]:
+    """Each test ends with books that are right, unless it says that it plants a fault."""
+    yield
+    if "plants_a_fault" not in request.keywords:
+        assert await books() == []
