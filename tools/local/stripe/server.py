@@ -91,11 +91,15 @@ class FakeStripe:
     async def start(self) -> None:
         """Listen, and go on where an earlier process ended. Raise OSError: the port is taken, the file unreadable."""
         self._store.open()
+        try:
+            await self._listener.start()
+        except OSError:
+            self._store.close()
+            raise
         self._agenda.start()
-        self.webhooks.resume()
+        self.webhooks.start()
         for put_off in self._account.all("follow_up"):
             self._put_off(put_off)
-        await self._listener.start()
 
     async def stop(self) -> None:
         """Close every connection and stop listening; nothing of it runs on."""

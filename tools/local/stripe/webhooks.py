@@ -32,16 +32,20 @@ class Delivery(StrEnum):
 
 
 class Webhooks:
-    """`delay_seconds` from event to delivery; `first_backoff_seconds` to the second try, twice that to the third."""
+    """One after another, as they are due: who does not answer holds up the rest for the deadline, and no longer.
+
+    `delay_seconds` from event to delivery; `first_backoff_seconds` to the second try, twice that to the third.
+    """
 
     def __init__(self, account: Account, agenda: Agenda, *, url: str | None, secret: str, delay_seconds: float) -> None:
-        self.url = url
         self.secret = secret
         self.delay_seconds = delay_seconds
         self.first_backoff_seconds = 1.0
         self.deadline_seconds = DEADLINE_SECONDS
         self.random = random.Random(0)  # noqa: S311 -- an order that a test can repeat
         self.held: list[Json] = []
+        self._url = url
+        self._put_off: set[str] = set()  # the ids of those that the agenda or `held` has
         self._mode = Delivery.NORMAL
         self._account = account
         self._agenda = agenda
@@ -60,21 +64,39 @@ class Webhooks:
             for event in held:
                 self._agenda.add(0, functools.partial(self._try, event, 1))
 
+    @property
+    def url(self) -> str | None:
+        return self._url
+
+    @url.setter
+    def url(self, url: str | None) -> None:
+        self._url = url
+        self._resume()
+
     def announce(self, event: Json) -> None:
         """Deliver the event when its time comes; without an endpoint it is only kept."""
-        if self.url is not None:
-            self._set_pending(event, 1)
-            self._agenda.add(self.delay_seconds, functools.partial(self._try, event, 1))
+        if self._url is not None:
+            event["pending_webhooks"] = 1
+            self._account.changed(event)
+            self._schedule(event)
 
-    def resume(self) -> None:
-        """Go on with what an earlier process did not get delivered."""
-        for event in self._account.all("event"):
-            if event["pending_webhooks"]:
-                self.announce(event)
+    def start(self) -> None:
+        """Go on with what was not delivered when this, or an earlier process, was stopped."""
+        self._put_off.clear()
+        self._resume()
+
+    def _resume(self) -> None:
+        for event in self._account.all("event") if self._url is not None else ():
+            if event["pending_webhooks"] and event["id"] not in self._put_off:
+                self._schedule(event)
+
+    def _schedule(self, event: Json) -> None:
+        self._put_off.add(event["id"])
+        self._agenda.add(self.delay_seconds, functools.partial(self._try, event, 1))
 
     async def send(self, event: Json, *, secret: str | None = None, timestamp: int | None = None) -> int:
         """Deliver the event once, now; the answer's status. Raise httpx's errors when there is none."""
-        if self.url is None:
+        if self._url is None:
             raise ValueError("there is no webhook_url to deliver to")
         payload = json.dumps(event, indent=2).encode()
         moment = self._account.now() if timestamp is None else timestamp
@@ -84,9 +106,9 @@ class Webhooks:
             "stripe-signature": sign(payload, self.secret if secret is None else secret, moment),
         }
         if self._client is None:
-            self._client = httpx.AsyncClient(verify=_tls(), follow_redirects=False)
+            self._client = httpx.AsyncClient(verify=_tls(), follow_redirects=False, trust_env=False)
         async with asyncio.timeout(self.deadline_seconds):
-            reply = await self._client.post(self.url, content=payload, headers=headers, timeout=None)
+            reply = await self._client.post(self._url, content=payload, headers=headers, timeout=None)
         return reply.status_code
 
     async def close(self) -> None:
@@ -99,8 +121,8 @@ class Webhooks:
         if self._mode is Delivery.HELD:
             self.held.append(event)
             return
-        if self._mode is Delivery.LOST or self.url is None:
-            self._set_pending(event, 0)
+        if self._mode is Delivery.LOST or self._url is None:
+            self._settle(event)
             return
         if self._mode is Delivery.REPEATED and number == 1:
             answers = await asyncio.gather(self._is_taken(event), self._is_taken(event))
@@ -108,7 +130,7 @@ class Webhooks:
         else:
             is_taken = await self._is_taken(event)
         if is_taken or number >= MAX_TRIES:
-            self._set_pending(event, 0)
+            self._settle(event)
             return
         backoff = min(self.first_backoff_seconds * 2 ** (number - 1), _MAX_BACKOFF_SECONDS)
         self._agenda.add(backoff, functools.partial(self._try, event, number + 1))
@@ -119,8 +141,10 @@ class Webhooks:
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             return False
 
-    def _set_pending(self, event: Json, count: int) -> None:
-        event["pending_webhooks"] = count
+    def _settle(self, event: Json) -> None:
+        """Taken, or given up."""
+        event["pending_webhooks"] = 0
+        self._put_off.discard(event["id"])
         self._account.changed(event)
         self._account.store.commit()
 

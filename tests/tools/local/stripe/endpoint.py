@@ -14,6 +14,7 @@ from tools.local.stripe.connection import Receive, Reply, Scope, Send, cut, read
 
 NO_ANSWER = 0
 HANG = -1
+TWO_AT_ONCE = -2  # answered when a second one came, with 200
 
 
 class Endpoint:
@@ -23,8 +24,6 @@ class Endpoint:
         self.answers: deque[int] = deque()
         self.payloads: list[str] = []
         self.signatures: list[str] = []
-        self.at_once = 0
-        self.most_at_once = 0
         self._arrived = asyncio.Condition()
         self._listener = Listener(self)
 
@@ -54,8 +53,6 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         payload = await read(receive)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
         answer = self.answers.popleft() if self.answers else 200
         async with self._arrived:
             self.payloads.append(payload)
@@ -64,8 +61,10 @@ class Endpoint:
         message: dict[str, Any] = {}
         while answer == HANG and message.get("type") != "http.disconnect":
             message = dict(await receive())
-        self.at_once -= 1
         if answer == NO_ANSWER:
             await cut(scope, receive)
+        elif answer == TWO_AT_ONCE:
+            await self.arrived(2)
+            await send_reply(send, Reply(200, b""))
         elif answer != HANG:
             await send_reply(send, Reply(answer, b""))

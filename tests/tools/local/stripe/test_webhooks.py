@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import stripe
 
-from tests.tools.local.stripe.endpoint import HANG, NO_ANSWER, Endpoint
+from tests.tools.local.stripe.endpoint import HANG, NO_ANSWER, TWO_AT_ONCE, Endpoint
 from tests.tools.local.stripe.sdk import intend, pay
 from tools.local.stripe.agenda import Act
 from tools.local.stripe.server import FakeStripe
@@ -56,21 +56,22 @@ async def test_what_is_not_taken_is_sent_again(
 
 
 async def test_what_is_not_answered_in_time_is_sent_again(
-    client: stripe.V1Services, fake: FakeStripe, endpoint: Endpoint
+    client: stripe.V1Services, fake: FakeStripe, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake.webhooks.deadline_seconds = 0
-    await intend(client)
-    await fake.delivered()
-    assert fake.events[0]["pending_webhooks"] == 0  # given up: there is never an answer within no time
+    fake.webhooks.deadline_seconds = 0  # nobody answers within no time
+    add, added = fake._agenda.add, 0
 
-    endpoint.answers.append(HANG)
-    fake.webhooks.deadline_seconds = 0.2
-    at = len(endpoint.payloads)
+    def more_time_for_the_second(seconds: float, act: Act) -> None:
+        nonlocal added
+        added += 1
+        fake.webhooks.deadline_seconds = 0 if added == 1 else 60
+        add(seconds, act)
+
+    monkeypatch.setattr(fake._agenda, "add", more_time_for_the_second)
     await intend(client)
-    await endpoint.arrived(at + 1)
-    fake.webhooks.deadline_seconds = 60
     await fake.delivered()
-    assert len(endpoint.payloads) > at + 1
+    assert (added, fake.events[0]["pending_webhooks"]) == (2, 0)
+    assert endpoint.types[-1] == "payment_intent.created"
 
 
 async def test_it_is_given_up_after_the_last_try(
@@ -152,6 +153,8 @@ async def test_repeated_ones_come_three_times_and_twice_at_once(
     client: stripe.V1Services, fake: FakeStripe, endpoint: Endpoint
 ) -> None:
     fake.webhooks.set(Delivery.REPEATED)
+    fake.webhooks.deadline_seconds = 60
+    endpoint.answers.append(TWO_AT_ONCE)
     await intend(client)
     await fake.delivered()
     assert endpoint.types == ["payment_intent.created"] * 3
@@ -182,3 +185,25 @@ async def test_it_stops_with_deliveries_under_way(client: stripe.V1Services, end
     async with FakeStripe(delay_seconds=0, webhook_url=endpoint.url) as other:
         other._account.announce("payment_intent.created", {"id": "pi_1"})
         await endpoint.arrived(1)
+
+
+async def test_a_new_endpoint_gets_what_the_old_one_did_not_take_and_a_restart_loses_none(
+    client: stripe.V1Services, fake: FakeStripe, endpoint: Endpoint
+) -> None:
+    fake.webhooks.delay_seconds = 3600
+    await intend(client)
+    await fake.stop()
+    fake.webhooks.delay_seconds = 0
+    fake.webhook_url = None
+    await fake.start()
+    await fake.delivered()
+    assert (fake.events[0]["pending_webhooks"], endpoint.payloads) == (1, [])
+    fake.webhook_url = endpoint.url
+    await fake.delivered()
+    assert endpoint.types == ["payment_intent.created"]
+
+
+async def test_it_says_so_when_its_port_is_taken(fake: FakeStripe) -> None:
+    port = int(fake.url.rpartition(":")[2])
+    with pytest.raises(OSError, match="address"):
+        await FakeStripe(port=port).start()
