@@ -8,4 +8,6 @@ DEPLOYED_KEYS = {
     "OTP_PEPPER": "p" * 32,
     "SMTP_URL": "smtp://127.0.0.1:1",
     "MAIL_FROM": "no-reply@digis.test",
+    "STRIPE_SECRET_KEY": "sk_test_local",
+    "STRIPE_WEBHOOK_SECRET": "whsec_local",
 }

@@ -11,6 +11,11 @@ from fastapi import FastAPI
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / "functions"
+_COLD: Final = {
+    "creators": "GET /creators/{username}",
+    "payments": "GET /payments/packages",
+    "ready": "GET /live",
+}
 
 
 def function_names() -> list[str]:
@@ -21,7 +26,7 @@ def cold_event(name: str) -> Path:
     """The event that a cold start of this function is measured and judged with: a GET that the cache can answer."""
     events = sorted((ROOT / "tests" / "events").glob("*.json"))
     routes = {json.loads(file.read_text())["routeKey"]: file for file in events}
-    best = {"creators": "GET /creators/{username}", "ready": "GET /live"}.get(name)
+    best = _COLD.get(name)
     return routes[best or next(route for route in routes if route.startswith(f"GET /{name}"))]
 
 

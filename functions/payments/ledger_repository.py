@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from functions.payments.ledger import Account, Kind, Postings
+from functions.payments.repository import Party
 from shared.http.cursors import Cursor, microseconds, moment
 from shared.postgres.pool import database
 from shared.postgres.transaction import Transaction
@@ -27,16 +28,6 @@ class Balances:
     earnings_tokens: int
     held_tokens: int
     pending_payout_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Party:
-    """A creator, as others see them beside something else."""
-
-    id: str
-    username: str
-    display_name: str
-    avatar_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

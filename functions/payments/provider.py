@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from functions.payments.movements import Movement, Payment
 from shared import telemetry
 from shared.http.problems import InvalidSignature, PaymentProviderUnavailable
 from shared.settings import settings
@@ -39,30 +40,6 @@ class Intent:
 
     id: str
     client_secret: str
-
-
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """One of Stripe's balance transactions: `cents` came in or went out, of which `fee_cents` were kept."""
-
-    id: str
-    kind: str  # a kind of transfer in the ledger
-    cents: int
-    fee_cents: int
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A PaymentIntent as it stands: `status` is pending, failed or paid; the movements are in their order."""
-
-    id: str
-    purchase_id: str
-    stage: str
-    amount_cents: int
-    currency: str
-    livemode: bool
-    status: str
-    movements: tuple[Movement, ...]
 
 
 _clients: Final[dict[asyncio.AbstractEventLoop, tuple[str, Any]]] = {}

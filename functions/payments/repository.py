@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from functions.payments.ledger import Returned
-from functions.payments.ledger_repository import Party
+from functions.payments.movements import Movement
 from functions.payments.packages import Package
-from functions.payments.provider import Movement
 from shared.postgres.pool import database
 from shared.postgres.transaction import Transaction
 
@@ -37,6 +36,16 @@ class PurchaseRow:
     client_secret: str | None
     returned_cents: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A creator, as others see them beside something else."""
+
+    id: str
+    username: str
+    display_name: str
+    avatar_url: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functions.payments import balances, ledger, ledger_repository, provider, repository
 from functions.payments.ledger import PURCHASE, Account, Kind, Position, Returned
-from functions.payments.provider import Movement, Payment
+from functions.payments.movements import Movement, Payment
 from functions.payments.repository import PurchaseRow
 from shared.postgres.transaction import Transaction
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from functions.payments import provider, repository, settlement
-from functions.payments.provider import Payment
+from functions.payments.movements import Payment
 from functions.payments.schemas import Event, ReceivedOut
 from shared import telemetry
 from shared.http.problems import MalformedJson, UpstreamUnavailable

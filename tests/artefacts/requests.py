@@ -10,6 +10,7 @@ from tools.deploy.platforms import Route, route_table
 from tools.functions import ROOT, function_names, load_app
 
 EVENTS = ROOT / "tests" / "events"
+_OWN_HEADERS = {"idempotency-key", "stripe-signature"}
 
 
 # What a route answers the first time and the second, where that is not 200 both times. The signed-in are luna.
@@ -23,6 +24,10 @@ ANSWERS = {
     "POST /auth/logout-all": (204, 401),
     "PUT /creators/{username}/follow": (204, 204),
     "DELETE /creators/{username}/follow": (204, 204),
+    "POST /payments/tokens/purchase": (201, 201),
+    "GET /payments/purchases/{purchase_id}": (404, 404),
+    "POST /payments/charge": (402, 402),  # luna has earnings, and no tokens to spend
+    "POST /payments/webhooks/stripe": (400, 400),  # signed long ago
 }
 
 
@@ -39,6 +44,11 @@ class Asked:
 
     def with_session(self, token: str) -> Asked:
         return Asked(self.route, self.event | {"headers": self.event["headers"] | {"x-session-id": token}})
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Those of its own, beside what every request has."""
+        return {name: value for name, value in self.event["headers"].items() if name in _OWN_HEADERS}
 
     @property
     def method(self) -> str:

@@ -24,6 +24,7 @@ from tools.deploy.python import find_python
 from tools.functions import function_names
 from tools.local.listener import Listener
 from tools.local.rest.server import RestServer
+from tools.local.stripe.server import FakeStripe
 
 pytestmark = pytest.mark.slow  # builds every zip
 
@@ -63,9 +64,14 @@ async def _booted(artefacts: Artefacts, function: str, **env: str) -> AsyncItera
 
 @pytest.mark.parametrize("function", function_names())
 async def test_zip_answers_each_of_its_routes_twice_over_one_connection(
-    artefacts: Artefacts, services: Services, rest: RestServer, database_name: str, function: str
+    artefacts: Artefacts,
+    services: Services,
+    rest: RestServer,
+    stripe: FakeStripe,
+    database_name: str,
+    function: str,
 ) -> None:
-    env = settings_of(services, rest, database_name)
+    env = settings_of(services, rest, database_name) | {"STRIPE_API_BASE": stripe.url}
     async with _booted(artefacts, function, **env) as api:
         for asked in asked_of(function):
             event = asked.with_session(await new_session(env, "luna")).event
@@ -80,6 +86,7 @@ NEEDED = {
     "ready": ["IDENTITY_HMAC_KEY", "DATABASE_URL"],
     "creators": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS"],
     "auth": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"],
+    "payments": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"],
 }
 
 

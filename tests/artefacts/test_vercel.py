@@ -16,6 +16,7 @@ from tests.conftest import Services
 from tools.deploy import vercel
 from tools.functions import ROOT, function_names
 from tools.local.rest.server import RestServer
+from tools.local.stripe.server import FakeStripe
 
 pytestmark = pytest.mark.slow  # runs vercel build
 
@@ -71,12 +72,19 @@ def test_function_ships_bytecode_of_all_its_modules(built: Built, function: str)
 
 @pytest.mark.parametrize("function", function_names())
 async def test_function_answers_each_of_its_routes_twice(
-    built: Built, services: Services, rest: RestServer, database_name: str, tmp_path: Path, function: str
+    built: Built,
+    services: Services,
+    rest: RestServer,
+    stripe: FakeStripe,
+    database_name: str,
+    tmp_path: Path,
+    function: str,
 ) -> None:
-    env = settings_of(services, rest, database_name)
+    env = settings_of(services, rest, database_name) | {"STRIPE_API_BASE": stripe.url}
     async with booted(built.tree, built.config(function), tmp_path / "task", env) as client:
         for asked in asked_of(function):
             headers = {"X-Session-Id": await new_session(env, "luna"), "Content-Type": "application/json"}
+            headers |= asked.headers
             body = asked.event.get("body")
             answers = [
                 await client.request(asked.method, asked.target, headers=headers, content=body) for _ in range(2)

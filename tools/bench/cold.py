@@ -94,6 +94,8 @@ def _env(url: str, task: Path) -> dict[str, str]:
         "OTP_PEPPER": "p" * 32,
         "SMTP_URL": "smtp://127.0.0.1:1",
         "MAIL_FROM": "no-reply@digis.test",
+        "STRIPE_SECRET_KEY": "sk_test_local",
+        "STRIPE_WEBHOOK_SECRET": "whsec_local",
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "UPSTASH_REDIS_REST_URL": url,
         "UPSTASH_REDIS_REST_TOKEN": "local",

@@ -63,7 +63,11 @@ def _configured(settings: Settings, *, production: bool) -> list[Finding]:
         short = production and len(key) < KEY_CHARACTERS
         advice = f"needs at least {KEY_CHARACTERS} characters" if short else ""
         found.append(Finding(name, "set" if key else "not set", advice, short))
-    for name, value in (("SMTP_URL", settings.smtp_url), ("MAIL_FROM", settings.mail_from)):
+    for name, value in (
+        *(("SMTP_URL", settings.smtp_url), ("MAIL_FROM", settings.mail_from)),
+        *(("STRIPE_SECRET_KEY", settings.stripe_secret_key),),
+        ("STRIPE_WEBHOOK_SECRET", ",".join(settings.stripe_webhook_secret)),
+    ):
         found.append(Finding(name, "set" if value else "not set", "", bad=production and not value))
     origins = ", ".join(settings.allowed_origins)
     found.append(Finding("ALLOWED_ORIGINS", "set" if origins else "none", origins or "no browser may call"))

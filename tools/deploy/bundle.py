@@ -52,7 +52,7 @@ def build(function: str, architecture: Architecture, output: Path) -> Bundle:
     with scratch("digis-package-") as scratch_directory:
         stage = scratch_directory / "task"
         _install(function, architecture, stage)
-        _prune(stage)
+        _prune(stage, function)
         for file in files_of(function):
             (stage / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / file, stage / file)
@@ -72,10 +72,10 @@ def _install(function: str, architecture: Architecture, stage: Path) -> None:
     )
 
 
-def _prune(stage: Path) -> None:
+def _prune(stage: Path, function: str) -> None:
     for file in [path for path in stage.rglob("*") if path.is_file()]:
         inside = PurePosixPath(file.relative_to(stage))
-        if is_unused(inside) or any(part.endswith(".dist-info") for part in inside.parts):
+        if is_unused(inside, function) or any(part.endswith(".dist-info") for part in inside.parts):
             file.unlink()
         elif file.suffix == ".so" or ".so." in file.name:
             strip(file)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Final
 
+_HTTPX: Final = ("httpx", "httpcore", "certifi", "idna")
 _UNUSED: Final = (
-    *("bin", "httpx", "httpcore", "certifi", "idna", "upstash_ratelimit"),
+    *("bin", "upstash_ratelimit"),
+    *("requests", "urllib3", "charset_normalizer", "stripe/params"),  # stripe asks httpx; its params are types
     *("pip", "setuptools", "wheel"),  # Vercel's builder puts them into every environment
     "aws_lambda_powertools/event_handler",
     *("pydantic/v1", "pydantic/mypy.py", "asyncpg/_testbase", "anyio/_backends/_trio.py", "anyio/pytest_plugin.py"),
     *("starlette/testclient.py", "fastapi/testclient.py"),
 )
+_CALLS_BY_HTTPX: Final = {"payments"}  # through stripe
 _UTILITIES: Final = PurePosixPath("aws_lambda_powertools/utilities")
 _USED_UTILITIES: Final = {
     "__init__.py",
@@ -25,9 +28,9 @@ _USED_UTILITIES: Final = {
 _NEVER_READ: Final = (".pyi", ".pyx", ".pxd", ".c", ".h", ".typed", ".md", ".txt", ".pth", ".lock")
 
 
-def is_unused(file: PurePosixPath) -> bool:
-    """Whether a file, by its path from site-packages, is never imported or read where it is deployed."""
-    if any(file.is_relative_to(part) for part in _UNUSED):
+def is_unused(file: PurePosixPath, function: str) -> bool:
+    """Whether a file, by its path from site-packages, is never imported or read where this function is deployed."""
+    if any(file.is_relative_to(part) for part in (*_UNUSED, *(() if function in _CALLS_BY_HTTPX else _HTTPX))):
         return True
     if file.is_relative_to(_UTILITIES):
         return file.relative_to(_UTILITIES).parts[0] not in _USED_UTILITIES

@@ -91,7 +91,7 @@ def build(tree: Path) -> list[tuple[str, int, int]]:
         found = list((tree / ".vercel" / "output").glob(f"services/{name}/functions/*.func/{_CONFIG}"))
         if len(found) != 1:
             raise VercelBuildFailed(f"vercel build made {len(found)} functions of {name}")
-        files = _prune(tree, found[0])
+        files = _prune(tree, found[0], name)
         sizes.append((name, len(files), sum((tree / file).stat().st_size for file in files)))
     shutil.rmtree(tree / ".vercel" / "python" / "cache", ignore_errors=True)
     return sizes
@@ -110,13 +110,13 @@ def _run(tree: Path) -> None:
         raise VercelBuildFailed("\n".join(said.splitlines()[-20:]))
 
 
-def _prune(tree: Path, config_file: Path) -> list[str]:
+def _prune(tree: Path, config_file: Path, function: str) -> list[str]:
     """Leave out of one function what nothing deployed imports. Return what it ships, by path from the tree."""
     config: dict[str, Any] = json.loads(config_file.read_text(encoding="utf-8"))
     files: dict[str, str] = config["filePathMap"]
     for shipped, where in list(files.items()):
         inside = PurePosixPath(shipped)
-        if inside.is_relative_to(_VENDOR) and is_unused(inside.relative_to(_VENDOR)):
+        if inside.is_relative_to(_VENDOR) and is_unused(inside.relative_to(_VENDOR), function):
             del files[shipped]
         elif not (tree / where).is_file():
             raise VercelBuildFailed(f"vercel build names {where}, which is not there")
