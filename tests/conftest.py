@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import pgbouncer
+from tests.pgbouncer import PgBouncer
 from tests.support import close_clients, forget_process_state, serve_functions
 from tests.tls import contexts
 from tools.local.demo import load_demo
@@ -43,6 +45,12 @@ class Services:
     postgres: LocalPostgres
     redis: LocalRedis
     numbers: itertools.count[int]
+    pooler: PgBouncer | None
+
+    @property
+    def way_to_postgres(self) -> Path | int:
+        """What the functions' connections lead to: Postgres itself, or a pooler in front of it."""
+        return self.pooler.port if self.pooler else self.postgres.socket
 
 
 @pytest.fixture(scope="session")
@@ -51,15 +59,20 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     directory: Path = tmp_path_factory.mktemp("services")
     postgres = LocalPostgres.launch(directory, temporary=True)
     redis = LocalRedis.launch(directory)
+    pooler = PgBouncer.launch(postgres) if pgbouncer.wanted() else None
     try:
-        asyncio.run(_prepare(postgres, redis))
-        yield Services(postgres, redis, itertools.count(1))
+        asyncio.run(_prepare(postgres, redis, pooler))
+        yield Services(postgres, redis, itertools.count(1), pooler)
     finally:
+        if pooler is not None:
+            pooler.stop()
         redis.stop()
         postgres.stop()
 
 
-async def _prepare(postgres: LocalPostgres, redis: LocalRedis) -> None:
+async def _prepare(postgres: LocalPostgres, redis: LocalRedis, pooler: PgBouncer | None) -> None:
+    if pooler is not None:
+        await pooler.ready()
     await redis.ready()
     await postgres.ready()
     await postgres.create_database(TEMPLATE)
@@ -90,7 +103,7 @@ async def database_name(services: Services) -> AsyncIterator[str]:
 @pytest.fixture
 async def proxy(services: Services) -> AsyncIterator[FaultProxy]:
     """A way to Postgres that can be broken."""
-    proxy = FaultProxy(services.postgres.socket)
+    proxy = FaultProxy(services.way_to_postgres)
     await proxy.start()
     yield proxy
     await proxy.set(proxy.mode.OK)
