@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from functions.payments import provider
 from functions.ready import checks
 from shared import sessions, snapshot
 from shared.cache import space
@@ -40,6 +41,7 @@ async def close_clients() -> None:
         await upstash.close()
     if pool.database.cache_info().currsize:
         await pool.database().close()
+    await provider.close()
 
 
 @asynccontextmanager

@@ -42,7 +42,7 @@ class Intent:
     client_secret: str
 
 
-_clients: Final[dict[asyncio.AbstractEventLoop, tuple[str, Any]]] = {}
+_clients: Final[dict[asyncio.AbstractEventLoop, tuple[str, Any, Any]]] = {}
 
 
 async def create_intent(*, purchase_id: str, attempt: int, cents: int, currency: str) -> Intent:
@@ -110,10 +110,16 @@ def verify(body: bytes, signature: str) -> None:
     for secret in settings().stripe_webhook_secret:
         try:
             webhook.verify_header(body.decode(), signature, secret, SIGNED_SECONDS)
-        except (_stripe().SignatureVerificationError, ValueError):
+        except (_stripe().SignatureVerificationError, ValueError, TypeError):  # beyond ASCII nothing is compared
             continue
         return
     raise InvalidSignature
+
+
+async def close() -> None:
+    """Close the connections of this event loop. The next call connects anew."""
+    if known := _clients.pop(asyncio.get_running_loop(), None):
+        await known[2].close_async()
 
 
 def is_live() -> bool:
@@ -149,13 +155,10 @@ def _client() -> StripeClient:
         for closed in [other for other in _clients if other.is_closed()]:
             del _clients[closed]
         deadline = settings().stripe_deadline_ms / 1000
-        client = _stripe().StripeClient(
-            key,
-            base_addresses={"api": base} if base else None,
-            max_network_retries=0,
-            http_client=_stripe().HTTPXClient(timeout=httpx.Timeout(deadline, connect=min(CONNECT_SECONDS, deadline))),
-        )
-        known = _clients[loop] = (f"{key} {base}", client)
+        http = _stripe().HTTPXClient(timeout=httpx.Timeout(deadline, connect=min(CONNECT_SECONDS, deadline)))
+        addresses = {"api": base} if base else None
+        client = _stripe().StripeClient(key, base_addresses=addresses, max_network_retries=0, http_client=http)
+        known = _clients[loop] = (f"{key} {base}", client, http)
     found: StripeClient = known[1]
     return found
 

@@ -119,6 +119,9 @@ class ReceivedOut(BaseModel):
     received: Literal[True] = True
 
 
+EventText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
+
+
 class EventObject(BaseModel):
     """As much of what an event is about as says which payment to look at."""
 
@@ -133,6 +136,6 @@ class EventData(BaseModel):
 class Event(BaseModel):
     """One of Stripe's events."""
 
-    id: Annotated[str, Field(min_length=1, max_length=255)]
-    type: Annotated[str, Field(max_length=255)]
+    id: EventText
+    type: EventText
     data: EventData

@@ -6,6 +6,7 @@ the transaction of its effect.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from uuid import UUID
 
@@ -24,6 +25,7 @@ _RETRY_SECONDS: Final = 5
 # What may have moved money. Others are remembered and change nothing: what they tell is told by one of these too.
 _TELLING: Final = ("payment_intent.", "charge.refunded", "charge.updated", "charge.dispute.", "refund.")
 _NOTHING_YET: Final = "payment_intent.created"
+_INTENT_ID: Final = re.compile(r"pi_[A-Za-z0-9_]{1,250}")
 
 
 async def receive(body: bytes, signature: str) -> ReceivedOut:
@@ -71,8 +73,9 @@ async def _remember(event: Event, outcome: str) -> None:
 def _payment_of(event: Event) -> str | None:
     if not event.type.startswith(_TELLING) or event.type == _NOTHING_YET:
         return None
-    found = event.data.object
-    return found.id if event.type.startswith("payment_intent.") else found.payment_intent
+    about = event.data.object
+    found = about.id if event.type.startswith("payment_intent.") else about.payment_intent
+    return found if found and _INTENT_ID.fullmatch(found) else None
 
 
 def _is_uuid(text: str) -> bool:

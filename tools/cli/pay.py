@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
@@ -33,6 +34,8 @@ def pay(
     """Confirm a pending purchase at the fake Stripe, and wait until its webhook has made it paid."""
     if read_state(data) is None:
         fail(f"no digis dev runs with the data directory {data}")
+    # Its own Stripe, whatever key of another one this shell has.
+    os.environ.update({name: value for name, value in read_env(data).items() if name.startswith("STRIPE_")})
     adopt_env(data)
     try:
         base = settings().stripe_api_base

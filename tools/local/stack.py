@@ -37,8 +37,9 @@ _GIVEN: Final = (
     *("DATABASE_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
     *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
     *("PROFILE_CDN_SECONDS", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
-    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
+    *("STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
 )
+_STRIPE: Final = ("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 _WEBHOOKS: Final = "/payments/webhooks/stripe"
 _LOOPBACK: Final = {"localhost", "127.0.0.1", "::1", None}
 
@@ -160,7 +161,8 @@ class Stack:
         self.parts.append(Part("postgres", f"127.0.0.1:{self._proxy.port}", f"Postgres {self._postgres.version}"))
 
     async def _ready_stripe(self) -> None:
-        if self._is_given("STRIPE_API_BASE", "STRIPE_SECRET_KEY"):
+        if self._is_given("STRIPE_API_BASE"):  # a key alone is not meant for us: it may be one that moves money
+            self.env |= {name: self.given.get(name, "") for name in _STRIPE}
             self.parts.append(Part("stripe", "as the environment says", "yours"))
             return
         self.stripe = FakeStripe(
