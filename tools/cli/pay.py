@@ -12,7 +12,7 @@ import typer
 
 from shared.settings import SettingsInvalid, settings
 from tools.cli.screen import fail, out
-from tools.local.env_file import DEFAULT_DATA, adopt_env, read_state
+from tools.local.env_file import DEFAULT_DATA, adopt_env, read_env, read_state
 
 if TYPE_CHECKING:
     from asyncpg import Record
