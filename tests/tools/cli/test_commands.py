@@ -13,7 +13,7 @@ import typer
 
 from tests.tools.cli.conftest import Running, digis, free_port
 from tools.cli.commands import app
-from tools.functions import ROOT
+from tools.functions import ROOT, function_names
 
 Dev = tuple[str, Path]
 
@@ -76,7 +76,7 @@ def test_invoke_reads_an_event_from_stdin(dev: Dev) -> None:
 @pytest.mark.parametrize(
     ("function", "event", "status", "said"),
     [
-        ("nobody", "{}", 2, "there is no function nobody: there are auth, creators, ready"),
+        ("nobody", "{}", 2, f"there is no function nobody: there are {', '.join(function_names())}"),
         ("ready", "no JSON", 2, "is not JSON"),
         ("ready", "[]", 2, "is not an event: a JSON object"),
         ("ready", "{}", 1, "this is not an API Gateway v2 event"),
