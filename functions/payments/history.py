@@ -10,7 +10,7 @@ from shared.http.queries import PageQuery
 
 async def list_entries(user_id: str, query: PageQuery) -> HistoryOut:
     """The latest first. Raise InvalidCursor."""
-    after = None if query.cursor is None else Cursor.decode(query.cursor, order=ledger_repository.NEWEST)
+    after = None if query.cursor is None else Cursor.decode(query.cursor, order=ledger_repository.ENTRIES)
     rows = await ledger_repository.list_entries(user_id, after=after, limit=query.limit + 1)
     shown = rows[: query.limit]
     return HistoryOut(

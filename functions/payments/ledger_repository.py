@@ -16,7 +16,7 @@ from shared.postgres.transaction import Transaction
 if TYPE_CHECKING:
     from asyncpg import Record
 
-NEWEST: Final = "newest"
+ENTRIES: Final = "entries"  # the latest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class EntryRow:
     created_at: datetime
 
     def cursor(self) -> Cursor:
-        return Cursor(NEWEST, microseconds(self.created_at), UUID(self.id))
+        return Cursor(ENTRIES, microseconds(self.created_at), UUID(self.id))
 
 
 async def lock_accounts(transaction: Transaction, *wanted: tuple[Kind, str]) -> dict[tuple[Kind, str], Account]:

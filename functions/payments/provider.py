@@ -89,9 +89,9 @@ async def find_payment(intent_id: str) -> Payment | None:
         if "purchase_id" not in metadata:
             return None
         of_intent: Any = {"payment_intent": intent_id, "limit": _PAGE}
-        refunds, disputes = await asyncio.gather(
-            _all(client.v1.refunds.list_async, of_intent), _all(client.v1.disputes.list_async, of_intent)
-        )
+        # One after the other: of two at once, one would run on after the other had failed.
+        refunds = await _all(client.v1.refunds.list_async, of_intent)
+        disputes = await _all(client.v1.disputes.list_async, of_intent)
     return Payment(
         id=intent["id"],
         purchase_id=metadata["purchase_id"],
@@ -137,7 +137,9 @@ async def _asked() -> AsyncIterator[StripeClient]:
     except library.StripeError as error:
         # Its message may quote what was sent: the kind has to do.
         telemetry.logger().warning("stripe: %s, HTTP %s, %s", type(error).__name__, error.http_status, error.code)
-        kind = ProviderFailed if (error.http_status or 0) >= _SERVER_ERROR else PaymentProviderUnavailable
+        # A 5xx without Stripe's request id is some proxy's: nothing was stored under the key.
+        stored = (error.http_status or 0) >= _SERVER_ERROR and error.request_id is not None
+        kind = ProviderFailed if stored else PaymentProviderUnavailable
         raise kind(headers={"Retry-After": str(RETRY_SECONDS)}) from None
     except TimeoutError:
         telemetry.logger().warning("stripe: no answer within the deadline")

@@ -115,7 +115,7 @@ async def _put(
            ON CONFLICT (user_id, route, key) DO UPDATE
               SET body_hash = excluded.body_hash, subject = coalesce(excluded.subject, k.subject),
                   claimed_until = excluded.claimed_until, status = excluded.status, answer = excluded.answer,
-                  created_at = CASE WHEN excluded.answer IS NULL THEN k.created_at ELSE now() END""",
+                  created_at = now()""",
         *(*operation.name, operation.body_hash, subject, seconds),
         *((answer.status, answer.body) if answer else (None, None)),
     )

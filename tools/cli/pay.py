@@ -56,8 +56,9 @@ async def _pay(purchase_id: UUID, card: str) -> None:
             fail(f"there is no purchase {purchase_id}")
         if row["payment_intent_id"] is None:
             fail("this purchase has no payment yet: the request that began it was not answered; repeat it")
-        await _confirm(row["payment_intent_id"], card)
-        row = await _settled(purchase_id, row["status"])
+        is_declined = not await _confirm(row["payment_intent_id"], card)
+        if not (is_declined and row["status"] == "failed"):  # it is failed again: nothing changes
+            row = await _settled(purchase_id, row["status"])
     except DatabaseUnavailable:
         fail("the database does not answer")
     finally:
@@ -65,7 +66,8 @@ async def _pay(purchase_id: UUID, card: str) -> None:
     out.print(f"{row['status']}: {row['tokens']} tokens, {row['price_cents']} cents")
 
 
-async def _confirm(intent_id: str, card: str) -> None:
+async def _confirm(intent_id: str, card: str) -> bool:
+    """Whether the card was charged and not declined."""
     import stripe  # noqa: PLC0415
 
     client = stripe.StripeClient(
@@ -77,8 +79,12 @@ async def _confirm(intent_id: str, card: str) -> None:
         await client.v1.payment_intents.confirm_async(intent_id, {"payment_method": card})
     except stripe.CardError as error:
         out.print(f"declined: {error.user_message}")
+        return False
+    except stripe.APIConnectionError:
+        fail("Stripe does not answer")
     except stripe.StripeError as error:
         fail(f"Stripe: {error.user_message or type(error).__name__}")
+    return True
 
 
 async def _settled(purchase_id: UUID, before: str) -> Record:

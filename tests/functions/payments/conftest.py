@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -47,6 +49,14 @@ async def luna(new_buyer: NewBuyer) -> Buyer:
 @pytest.fixture
 def owner_url(services: Services, database_name: str) -> str:
     return services.postgres.url(database_name, "owner")
+
+
+@pytest.fixture
+async def owner(owner_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection that may do what the functions may not."""
+    connection = await asyncpg.connect(owner_url, timeout=5)
+    yield connection
+    await connection.close(timeout=5)
 
 
 @pytest.fixture

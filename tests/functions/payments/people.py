@@ -20,6 +20,11 @@ def new_key() -> str:
     return f"key-{next(_keys)}"
 
 
+def code_of(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the code of a refusal."""
+    return answer.status_code, answer.json()["code"]
+
+
 @dataclass(frozen=True)
 class Buyer:
     """Somebody who is signed in, in front of the functions and the fake Stripe."""

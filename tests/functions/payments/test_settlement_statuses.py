@@ -1,0 +1,100 @@
+"""What a purchase says of itself after each thing that happens to it at Stripe."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.functions.payments.world import World, world_of
+from tests.functions.payments.world_stories import InOrder, Story
+from tools.local.stripe.server import FakeStripe
+
+# Each step, and the status that it leads to.
+LIVES = {
+    "a decline is not the end": [
+        *(("begin a t500", "pending"), ("decline a", "failed"), ("decline a", "failed"), ("confirm a", "paid")),
+    ],
+    "a payment that is canceled": [("begin a t500", "pending"), ("cancel a", "failed")],
+    "a payment that is canceled after a decline": [
+        *(("begin a t500", "pending"), ("decline a", "failed"), ("cancel a", "failed")),
+    ],
+    "returned piece by piece": [
+        *(("buy a t500", "paid"), ("refund a 1", "paid"), ("refund a 4497", "paid"), ("refund a 1", "refunded")),
+    ],
+    "returned, and not": [
+        ("buy a t500", "paid"),
+        ("refund a", "refunded"),
+        ("fail a", "paid"),
+        ("refund a", "refunded"),
+    ],
+    "disputed and won": [("buy a t500", "paid"), ("dispute a", "disputed"), ("win a", "paid")],
+    "disputed and lost": [("buy a t500", "paid"), ("dispute a", "disputed"), ("lose a", "disputed")],
+    "the rest disputed and won": [
+        *(("buy a t500", "paid"), ("refund a 1000", "paid"), ("dispute a", "disputed"), ("win a", "paid")),
+    ],
+    "the rest disputed and lost": [
+        *(("buy a t500", "paid"), ("refund a 1000", "paid"), ("dispute a", "disputed"), ("lose a", "disputed")),
+    ],
+    "a refund that fails while the rest is disputed": [
+        *(("buy a t500", "paid"), ("refund a 1000", "paid"), ("dispute a", "disputed"), ("fail a", "disputed")),
+        ("win a", "paid"),
+    ],
+    "a decline before, a failed refund after": [
+        *(("begin a t500", "pending"), ("decline a", "failed"), ("confirm a", "paid"), ("refund a", "refunded")),
+        ("fail a", "paid"),
+    ],
+}
+
+
+@pytest.fixture
+async def world(digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
+    async with world_of(owner_url, stripe) as world:
+        yield world
+
+
+async def test_status_follows_what_happens_at_stripe_when_it_is_told(world: World) -> None:
+    for name, life in LIVES.items():
+        story = Story(world, await world.person(), await world.person(creator=True), InOrder())
+        for step, status in life:
+            assert (await story.play([step])).statuses == {"a": status}, (name, step)
+
+
+async def test_status_stays_when_old_news_comes_after_everything(world: World) -> None:
+    story = Story(world, await world.person(), await world.person(creator=True), InOrder())
+    end = await story.play(["begin a t100", "decline a", "confirm a", "refund a"])
+    assert end.statuses == {"a": "refunded"}
+    purchase_id = await world.owner.fetchval("SELECT id FROM purchases WHERE user_id = $1", story.fan)
+    for event in reversed(world.stripe.events):
+        await world.receive({**event, "id": f"{event['id']}_again"})
+        assert await world.status(str(purchase_id)) == "refunded"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status", "tokens"),
+    [
+        (["begin a t500"], ["decline a"], "failed", 0),
+        (["begin a t500"], ["confirm a"], "paid", 500),
+        (["begin a t500", "confirm a"], ["refund a"], "refunded", 0),
+        (["begin a t500", "confirm a"], ["dispute a"], "disputed", 0),
+        (["begin a t500", "confirm a", "dispute a"], ["win a"], "paid", 500),
+    ],
+)
+async def test_status_stays_when_who_had_looked_earlier_books_later(
+    world: World, before: list[str], after: list[str], status: str, tokens: int
+) -> None:
+    """Two deliveries at once: the first sees less of the payment, and is the last to write."""
+    faults, story = world.stripe.faults, Story(world, await world.person(), await world.person(), InOrder())
+    await story.play(before)
+    early = {**world.stripe.events[-1], "id": "evt_early"} | {"type": "payment_intent.processing"}
+    early["data"] = {"object": world.stripe.events[0]["data"]["object"]}
+    # The first has asked for the payment and its refunds and waits for its disputes; or the other way round.
+    await faults.set(Mode.HOLD_REPLY, count=1, only="/v1/refunds")
+    first = asyncio.create_task(world.receive(early))
+    await faults.caught()
+    assert (await story.play(after)).statuses == {"a": status}
+    await faults.set(Mode.OK)
+    await first
+    assert (await story.play([])).statuses == {"a": status}
+    assert await world.tokens(story.fan) == (tokens, 0)
