@@ -20,6 +20,11 @@ PREFIXES: Final = {
     "dispute": "du",
     "balance_transaction": "txn",
     "event": "evt",
+    "account": "acct",
+    "account_link": "link",
+    "transfer": "tr",
+    "transfer_reversal": "trr",
+    "topup": "tu",
     "follow_up": "later",
 }
 _LETTERS: Final = string.ascii_letters + string.digits
@@ -27,10 +32,12 @@ _ID_LETTERS: Final = 24
 
 
 class Account:
-    """One Stripe account. A change of it is one synchronous function: it checks, then changes, and never awaits.
+    """One Stripe account, the platform's. A change of it is one synchronous function: it checks, then changes, and
+    never awaits.
 
     `on_event` gets each event as it happens, `on_follow_up` each thing that Stripe would do a moment later, and
-    `declines` says whether a confirmation is to be declined whatever its card.
+    `declines` says whether a confirmation is to be declined whatever its card. `base_url` is of the pages that people
+    open. A payment's funds are pending for `funds_available_after_seconds`.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float], *, livemode: bool) -> None:
@@ -41,6 +48,8 @@ class Account:
         self.on_event: Callable[[Json], None] = lambda _event: None
         self.on_follow_up: Callable[[Json], None] = lambda _follow_up: None
         self.declines: Callable[[], bool] = lambda: False
+        self.base_url: Callable[[], str] = lambda: ""
+        self.funds_available_after_seconds = 0
         self._clock = clock
 
     def clock(self) -> float:
@@ -76,10 +85,11 @@ class Account:
     def changed(self, changed: Json) -> None:
         self.store.put(changed["object"], changed)
 
-    def announce(self, name: str, subject: Json) -> Json:
-        """Make the event `name` with the subject as it is now."""
+    def announce(self, name: str, subject: Json, *, connected: str | None = None) -> Json:
+        """Make the event `name` with the subject as it is now; a Connect event when it is of a `connected` account."""
         event = self.make(
             "event",
+            **({} if connected is None else {"account": connected}),
             type=name,
             api_version=API_VERSION,
             data={"object": copy.deepcopy(subject)},

@@ -29,6 +29,11 @@ def refused(message: str, *, code: str | None = None, param: str | None = None, 
     return StripeRefused(400, "invalid_request_error", message, code=code, param=param, **fields)
 
 
+def in_dollars(cents: int) -> str:
+    """An amount as Stripe's messages name it."""
+    return f"${cents // 100:,}.{cents % 100:02}"
+
+
 def missing(kind: str, object_id: str, *, param: str = "id", status: int = 404) -> StripeRefused:
     return StripeRefused(
         status, "invalid_request_error", f"No such {kind}: '{object_id}'", code="resource_missing", param=param

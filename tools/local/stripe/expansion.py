@@ -23,6 +23,12 @@ _EXPANDABLE: Final[dict[str, dict[str, str]]] = {
     },
     "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
     "balance_transaction": {"source": _ANY},
+    "account": {},
+    "account_link": {},
+    "transfer": {"balance_transaction": "balance_transaction", "destination": "account", "reversals": "reversals"},
+    "reversals": {"data": "transfer_reversal"},
+    "transfer_reversal": {"balance_transaction": "balance_transaction", "transfer": "transfer"},
+    "topup": {"balance_transaction": "balance_transaction"},
     "event": {},
     "balance": {},
 }

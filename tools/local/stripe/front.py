@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from tools.local.stripe import form, router
 from tools.local.stripe.account import Account, random_letters
 from tools.local.stripe.connection import Receive, Reply, Scope, Send, cut, in_json, read, send_reply
-from tools.local.stripe.errors import StripeRefused, failed, unauthorized
+from tools.local.stripe.errors import StripeRefused, failed, invalid, unauthorized
 from tools.local.stripe.faults import Faults, Mode
 from tools.local.stripe.idempotency import Idempotency
+from tools.local.stripe.onboarding import visit
 from tools.local.stripe.params import Params
+from tools.local.stripe.resources.account_links import PAGES
 from tools.local.stripe.store import Json
 
 _KEPT_CALLS: Final = 10_000
@@ -45,6 +48,9 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         method, path = scope["method"], scope["path"]
+        if method == "GET" and path.startswith(PAGES):  # a person's browser: no request of the API, no fault
+            await send_reply(send, visit(self._account, path))
+            return
         key = headers.get("idempotency-key") if method == "POST" else None
         self.requests += 1
         self.seen.append(Seen(method, path, key))
@@ -57,7 +63,7 @@ class Front:
             await send_reply(send, _DOWN)
             return
         encoded = scope["query_string"].decode("latin-1") if method in {"GET", "DELETE"} else await read(receive)
-        reply = await self._answer(mode, Seen(method, path, key), headers.get("authorization", ""), encoded)
+        reply = await self._answer(mode, Seen(method, path, key), headers, encoded)
         if mode is Mode.LOST:
             await cut(scope, receive)
         elif mode is Mode.CUT:
@@ -66,11 +72,13 @@ class Front:
         else:
             await send_reply(send, reply)
 
-    async def _answer(self, mode: Mode, seen: Seen, authorization: str, encoded: str) -> Reply:
+    async def _answer(self, mode: Mode, seen: Seen, received: Mapping[str, str], encoded: str) -> Reply:
         request_id = f"req_{random_letters(14)}"
         headers = {"request-id": request_id}
         try:
-            self._check_key(authorization)
+            self._check_key(received.get("authorization", ""))
+            if "stripe-account" in received:
+                raise invalid("Not supported here: requests on behalf of a connected account (Stripe-Account).")
             params = Params(form.decode(encoded))
             if seen.idempotency_key is None:
                 status, body = await self._execute(mode, seen, params, request_id)

@@ -44,6 +44,24 @@ class Params:
         value = self.text(name)
         return None if value is None else _integer(value, name)
 
+    def positive(self, name: str) -> int | None:
+        value = self.integer(name)
+        if value is not None and value < 1:
+            raise invalid("Invalid positive integer", param=name, code="parameter_invalid_integer")
+        return value
+
+    def currency(self) -> str:
+        value = self.required_text("currency").lower()
+        if not (len(value) == 3 and value.isalpha()):  # noqa: PLR2004 -- ISO 4217
+            raise invalid(f"Invalid currency: {value}", param="currency")
+        return value
+
+    def url(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise invalid("Not a valid URL", param=name, code="url_invalid")
+        return value
+
     def boolean(self, name: str, *, default: bool) -> bool:
         value = self.text(name)
         if value not in {None, "true", "false"}:

@@ -10,11 +10,26 @@ from tools.local.stripe import expansion
 from tools.local.stripe.account import Account
 from tools.local.stripe.errors import unrecognized
 from tools.local.stripe.params import Params
-from tools.local.stripe.resources import balance, charges, disputes, events, payment_intents, refunds
+from tools.local.stripe.resources import (
+    account_links,
+    accounts,
+    balance,
+    charges,
+    disputes,
+    events,
+    payment_intents,
+    refunds,
+    topups,
+    transfer_reversals,
+    transfers,
+)
 from tools.local.stripe.routing import Call, Route
 from tools.local.stripe.store import Json
 
-_RESOURCES: Final = (payment_intents, charges, refunds, disputes, balance, events)
+_RESOURCES: Final = (
+    *(payment_intents, charges, refunds, disputes, balance, events),
+    *(accounts, account_links, transfers, transfer_reversals, topups),
+)
 ROUTES: Final[tuple[Route, ...]] = tuple(route for resource in _RESOURCES for route in resource.ROUTES)
 
 
@@ -28,6 +43,7 @@ class Execution:
 
     def run(self, account: Account) -> Json:
         """The answer, as a copy that no later change reaches. Raise StripeRefused."""
+        balance.settle(account)
         shown = copy.deepcopy(self.route.act(account, self.call))
         expansion.expand(account, shown, self.expand)
         return copy.deepcopy(shown)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
 from collections.abc import Callable
@@ -14,22 +13,20 @@ from tools.local.listener import Listener
 from tools.local.stripe import signature
 from tools.local.stripe.account import Account
 from tools.local.stripe.agenda import Agenda
+from tools.local.stripe.dashboard import Dashboard
 from tools.local.stripe.faults import Faults, Mode
 from tools.local.stripe.follow_ups import follow_up
 from tools.local.stripe.front import Front, Seen
-from tools.local.stripe.resources import balance, disputes, payment_intents, refunds
 from tools.local.stripe.store import Json, Store
 from tools.local.stripe.webhooks import Webhooks
 
 
-class FakeStripe:
+class FakeStripe(Dashboard):
     """`async with FakeStripe(webhook_url=...) as fake: StripeClient("sk_test_local", base_addresses={"api": fake.url})`
 
     State is in memory and, with a `state_file`, outlives a restart; one process at a time may have the file. `clock`
     is in seconds since 1970. What Stripe does on its own (webhooks, disputes, refunds that fail) it does
-    `delay_seconds` later. The methods that are named after what a customer or a bank does raise `StripeRefused`, are
-    to be called in the event loop's thread, and return copies; the objects read here are the live ones: do not change
-    them.
+    `delay_seconds` later. What people do and see there is the Dashboard's part.
     """
 
     def __init__(
@@ -46,7 +43,7 @@ class FakeStripe:
         port: int = 0,
     ) -> None:
         self._store = Store(state_file)
-        self._account = Account(self._store, clock, livemode=livemode)
+        super().__init__(Account(self._store, clock, livemode=livemode))
         self._agenda = Agenda()
         self.webhooks = Webhooks(
             self._account, self._agenda, url=webhook_url, secret=webhook_secret, delay_seconds=delay_seconds
@@ -55,6 +52,7 @@ class FakeStripe:
         self._account.on_event = self.webhooks.announce
         self._account.on_follow_up = self._put_off
         self._account.declines = self.faults.declines
+        self._account.base_url = lambda: self.url
         self._front = Front(self._account, self.faults, api_key)
         self._listener = Listener(self._front, host=host, port=port)
 
@@ -122,32 +120,6 @@ class FakeStripe:
         """Let so much time pass on the account's clock: for what is created and pruned, not for what is delivered."""
         self._account.advanced_seconds += seconds
 
-    # What a customer and the banks do
-
-    def confirm(self, payment_intent_id: str, payment_method: str | None = "pm_card_visa") -> Json:
-        """Pay, as the customer does in the browser."""
-        return self._act(lambda: payment_intents.confirm(self._account, payment_intent_id, payment_method))
-
-    def cancel(self, payment_intent_id: str) -> Json:
-        return self._act(lambda: payment_intents.cancel(self._account, payment_intent_id))
-
-    def refund(self, payment_intent_id: str, cents: int | None = None, *, fail: bool = False) -> Json:
-        """Refund as in Stripe's dashboard, all that is left or so many cents; `fail`: and the refund fails later."""
-        account = self._account
-        return self._act(
-            lambda: refunds.refund(account, refunds.charge_of(account, payment_intent_id), cents, will_fail=fail)
-        )
-
-    def fail_refund(self, refund_id: str) -> Json:
-        return self._act(lambda: refunds.fail(self._account, refund_id))
-
-    def dispute(self, payment_intent_id: str) -> Json:
-        account = self._account
-        return self._act(lambda: disputes.open_dispute(account, refunds.charge_of(account, payment_intent_id)["id"]))
-
-    def close_dispute(self, dispute_id: str, *, won: bool) -> Json:
-        return self._act(lambda: disputes.close(self._account, dispute_id, won=won))
-
     # Webhooks
 
     @property
@@ -167,39 +139,6 @@ class FakeStripe:
     async def delivered(self) -> None:
         """Wait until nothing is put off any more: no webhook but those held, no dispute, no refund that will fail."""
         await self._agenda.done()
-
-    # What there is, by id
-
-    @property
-    def payment_intents(self) -> dict[str, Json]:
-        return self._store.tables["payment_intent"]
-
-    @property
-    def charges(self) -> dict[str, Json]:
-        return self._store.tables["charge"]
-
-    @property
-    def refunds(self) -> dict[str, Json]:
-        return self._store.tables["refund"]
-
-    @property
-    def disputes(self) -> dict[str, Json]:
-        return self._store.tables["dispute"]
-
-    @property
-    def balance_transactions(self) -> dict[str, Json]:
-        return self._store.tables["balance_transaction"]
-
-    @property
-    def balance_cents(self) -> int:
-        """The sum of the net of all balance transactions."""
-        return balance.balance_cents(self._account)
-
-    def _act(self, change: Callable[[], Json]) -> Json:
-        try:
-            return copy.deepcopy(change())
-        finally:
-            self._store.commit()
 
     def _put_off(self, put_off: Json) -> None:
         self._agenda.add(self.webhooks.delay_seconds, functools.partial(self._follow_up, put_off))

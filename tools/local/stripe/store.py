@@ -10,7 +10,8 @@ Json = dict[str, Any]
 
 KINDS: Final = (
     *("payment_intent", "payment_method", "charge", "refund", "dispute", "balance_transaction", "event"),
-    *("idempotency", "follow_up"),  # the fake's own
+    *("account", "transfer", "transfer_reversal", "topup"),
+    *("idempotency", "follow_up", "account_link"),  # the fake's own: Stripe gives an account link no id
 )
 
 

@@ -19,12 +19,13 @@ from tools.local.stripe.store import Json
 
 MAX_TRIES: Final = 12
 DEADLINE_SECONDS: Final = 5.0  # for an answer
+CONCURRENCY: Final = 8
 _MAX_BACKOFF_SECONDS: Final = 60.0
 _REPEATS: Final = 3
 
 
 class Delivery(StrEnum):
-    NORMAL = "normal"
+    NORMAL = "normal"  # up to `concurrency` at a time, so that, as with Stripe, no order is certain
     HELD = "held"  # kept until another mode is set
     REORDERED = "reordered"  # those that are due together go out in another order
     REPEATED = "repeated"  # each three times, two of them at once
@@ -32,8 +33,9 @@ class Delivery(StrEnum):
 
 
 class Webhooks:
-    """One after another, as they are due: who does not answer holds up the rest for the deadline, and no longer.
+    """As they are due: several at a time in the normal mode, and otherwise one after another.
 
+    `concurrency` is how many: with 1 they arrive in order, and who does not answer holds up the rest for the deadline.
     `delay_seconds` from event to delivery; `first_backoff_seconds` to the second try, twice that to the third.
     """
 
@@ -42,6 +44,7 @@ class Webhooks:
         self.delay_seconds = delay_seconds
         self.first_backoff_seconds = 1.0
         self.deadline_seconds = DEADLINE_SECONDS
+        self.concurrency = CONCURRENCY
         self.random = random.Random(0)  # noqa: S311 -- an order that a test can repeat
         self.held: list[Json] = []
         self._url = url
@@ -51,6 +54,7 @@ class Webhooks:
         self._agenda = agenda
         self._client: httpx.AsyncClient | None = None
         agenda.arrange = self._arrange
+        agenda.at_once = lambda: self.concurrency if self._mode is Delivery.NORMAL else 1
 
     @property
     def mode(self) -> Delivery:

@@ -25,10 +25,11 @@ async def client(fake: FakeStripe) -> AsyncIterator[stripe.V1Services]:
 
 @pytest.fixture
 async def endpoint(fake: FakeStripe) -> AsyncIterator[Endpoint]:
-    """The fake's webhook endpoint; what it does not take it is sent again at once."""
+    """The fake's webhook endpoint, in order; what it does not take it is sent again at once."""
     endpoint = Endpoint()
     await endpoint.start()
     fake.webhook_url = endpoint.url
     fake.webhooks.first_backoff_seconds = 0
+    fake.webhooks.concurrency = 1
     yield endpoint
     await endpoint.stop()

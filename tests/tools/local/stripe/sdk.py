@@ -48,3 +48,20 @@ async def pay(client: stripe.V1Services, amount: int = 1000, method: str = "pm_c
 
 async def every(page: Any) -> list[Any]:
     return [each async for each in page.auto_paging_iter()]
+
+
+async def connected(client: stripe.V1Services, **more: Any) -> str:
+    """The id of a new account, which is not onboarded."""
+    params: Any = {"type": "express", "capabilities": {"transfers": {"requested": True}}, **more}
+    return (await client.accounts.create_async(params)).id
+
+
+async def onboarded(client: stripe.V1Services, fake: FakeStripe) -> str:
+    account_id = await connected(client)
+    fake.onboard(account_id)
+    return account_id
+
+
+async def transfer(client: stripe.V1Services, destination: str, amount: int = 1000, **more: Any) -> stripe.Transfer:
+    params: Any = {"amount": amount, "currency": "usd", "destination": destination, **more}
+    return await client.transfers.create_async(params)

@@ -9,7 +9,7 @@ from tests.tools.local.stripe.endpoint import HANG, NO_ANSWER, TWO_AT_ONCE, Endp
 from tests.tools.local.stripe.sdk import intend, pay
 from tools.local.stripe.agenda import Act
 from tools.local.stripe.server import FakeStripe
-from tools.local.stripe.webhooks import MAX_TRIES, Delivery
+from tools.local.stripe.webhooks import CONCURRENCY, MAX_TRIES, Delivery
 
 PAID = ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
 
@@ -121,6 +121,18 @@ async def test_what_is_refused_is_sent_again_when_somebody_listens(
     await intend(client)
     await fake.delivered()
     assert endpoint.types == ["payment_intent.created"]
+
+
+async def test_others_are_delivered_when_one_is_not_answered(
+    client: stripe.V1Services, fake: FakeStripe, endpoint: Endpoint
+) -> None:
+    fake.webhooks.concurrency = CONCURRENCY
+    fake.webhooks.deadline_seconds = 3600
+    endpoint.answers.append(HANG)
+    for _ in range(10):
+        await intend(client)
+    await endpoint.arrived(10)
+    assert CONCURRENCY == 8
 
 
 async def test_held_ones_wait_until_they_are_let_go(

@@ -21,14 +21,22 @@ def charge_fee(amount: int) -> int:
 
 
 def record(
-    account: Account, source: Json, kind: str, amount: int, *, fee: int = 0, category: str | None = None
+    account: Account,
+    source: Json,
+    kind: str,
+    amount: int,
+    *,
+    fee: int = 0,
+    category: str | None = None,
+    is_held: bool = False,
 ) -> Json:
-    """Move `amount` cents (negative: away) for the source, less a fee."""
+    """Move `amount` cents (negative: away) for the source, less a fee. `is_held`: pending at first, as payments are."""
+    held_seconds = account.funds_available_after_seconds if is_held else 0
     details = [{"amount": fee, "application": None, "currency": source["currency"], "type": "stripe_fee"}]
     made = account.make(
         "balance_transaction",
         amount=amount,
-        available_on=account.now(),
+        available_on=account.now() + held_seconds,
         balance_type="payments",
         currency=source["currency"],
         description=source.get("description"),
@@ -38,16 +46,29 @@ def record(
         net=amount - fee,
         reporting_category=category or kind,
         source=source["id"],
-        status="available",
+        status="pending" if held_seconds > 0 else "available",
         type=kind,
     )
     del made["livemode"]  # the one object that has none
     return made
 
 
-def balance_cents(account: Account) -> int:
-    """All that there is, in cents, whatever the currency."""
-    return sum(transaction["net"] for transaction in account.all("balance_transaction"))
+def settle(account: Account) -> None:
+    """Make available what was pending until now: the clock alone does it, so whoever reads or spends asks first."""
+    now = account.now()
+    for transaction in account.all("balance_transaction"):
+        if transaction["status"] == "pending" and transaction["available_on"] <= now:
+            transaction["status"] = "available"
+            account.changed(transaction)
+
+
+def cents(account: Account, status: str) -> Counter[str]:
+    """What is `available`, or `pending`, in cents by currency."""
+    settle(account)
+    by_currency: Counter[str] = Counter()
+    for transaction in account.all("balance_transaction"):
+        by_currency[transaction["currency"]] += transaction["net"] if transaction["status"] == status else 0
+    return by_currency
 
 
 def retrieve(account: Account, call: Call) -> Json:
@@ -59,15 +80,15 @@ def list_(account: Account, call: Call) -> Json:
 
 
 def retrieve_balance(account: Account, _call: Call) -> Json:
-    by_currency: Counter[str] = Counter()
-    for transaction in account.all("balance_transaction"):
-        by_currency[transaction["currency"]] += transaction["net"]
-    amounts = [
+    available, pending = _amounts(cents(account, "available")), _amounts(cents(account, "pending"))
+    return {"object": "balance", "available": available, "pending": pending, "livemode": account.livemode}
+
+
+def _amounts(by_currency: Counter[str]) -> list[Json]:
+    return [
         {"amount": amount, "currency": currency, "source_types": {"card": amount}}
         for currency, amount in sorted((by_currency or Counter({"usd": 0})).items())
     ]
-    pending = [{**each, "amount": 0, "source_types": {"card": 0}} for each in amounts]
-    return {"object": "balance", "available": amounts, "pending": pending, "livemode": account.livemode}
 
 
 _FILTERS: Final = PAGE | CREATED | {"type", "source", "currency"}

@@ -21,7 +21,8 @@ DECLINE: Final = {
 def collect(account: Account, payment_intent: Json, payment_method: Json) -> Json:
     """A charge that succeeded, with its money in the balance."""
     charge = _make(account, payment_intent, payment_method, is_paid=True)
-    transaction = balance.record(account, charge, "charge", charge["amount"], fee=balance.charge_fee(charge["amount"]))
+    amount = charge["amount"]
+    transaction = balance.record(account, charge, "charge", amount, fee=balance.charge_fee(amount), is_held=True)
     charge["balance_transaction"] = transaction["id"]
     account.announce("charge.succeeded", charge)
     return charge

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from tools.local.stripe.account import Account
-from tools.local.stripe.errors import invalid
+from tools.local.stripe.errors import invalid, missing
 from tools.local.stripe.listing import page
 from tools.local.stripe.params import CREATED, PAGE
 from tools.local.stripe.routing import Call, Route
@@ -14,7 +14,15 @@ from tools.local.stripe.store import Json
 
 
 def retrieve(account: Account, call: Call) -> Json:
-    return account.get("event", call.id)
+    event = account.get("event", call.id)
+    if _is_connect(event):
+        raise missing("event", call.id)
+    return event
+
+
+def _is_connect(event: Json) -> bool:
+    """Of a connected account: delivered to the platform, but kept with that account, where Stripe-Account finds it."""
+    return "account" in event
 
 
 def list_(account: Account, call: Call) -> Json:
@@ -23,7 +31,9 @@ def list_(account: Account, call: Call) -> Json:
         raise invalid("You may only specify one of these parameters: type, types.", param="types")
     patterns = [one] if one else several or ["*"]  # `charge.*` is all that begin so
     wanted = [
-        event for event in account.all("event") if any(fnmatchcase(event["type"], pattern) for pattern in patterns)
+        event
+        for event in account.all("event")
+        if not _is_connect(event) and any(fnmatchcase(event["type"], pattern) for pattern in patterns)
     ]
     return page(wanted, call.params, call.path)
 

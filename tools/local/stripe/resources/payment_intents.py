@@ -25,9 +25,7 @@ _PLAIN: Final = ("description", "receipt_email", "statement_descriptor", "statem
 def create(account: Account, call: Call) -> Json:
     params = call.params
     amount = _checked(params.integer("amount"))
-    currency = params.required_text("currency").lower()
-    if not (len(currency) == 3 and currency.isalpha()):  # noqa: PLR2004 -- ISO 4217
-        raise invalid(f"Invalid currency: {currency}", param="currency")
+    currency = params.currency()
     metadata, automatic = params.metadata(), params.mapping("automatic_payment_methods")
     is_confirmed = params.boolean("confirm", default=False)
     capture_method = params.text("capture_method") or "automatic_async"

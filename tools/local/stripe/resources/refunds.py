@@ -6,7 +6,7 @@ from typing import Final
 
 from tools.local.stripe.account import Account
 from tools.local.stripe.cards import card_of
-from tools.local.stripe.errors import invalid, refused
+from tools.local.stripe.errors import in_dollars, invalid, refused
 from tools.local.stripe.listing import page
 from tools.local.stripe.params import CREATED, METADATA, PAGE
 from tools.local.stripe.resources import balance, charges
@@ -18,10 +18,8 @@ _REASONS: Final = ("duplicate", "fraudulent", "requested_by_customer")
 
 def create(account: Account, call: Call) -> Json:
     params = call.params
-    amount, metadata, reason = params.integer("amount"), params.metadata(), params.one_of("reason", _REASONS)
+    amount, metadata, reason = params.positive("amount"), params.metadata(), params.one_of("reason", _REASONS)
     intent_id, charge_id = params.text("payment_intent"), params.text("charge")
-    if amount is not None and amount < 1:
-        raise invalid("Invalid positive integer", param="amount", code="parameter_invalid_integer")
     if bool(intent_id) == bool(charge_id):
         raise invalid("One of the following params should be provided: payment_intent or charge.", param="charge")
     charge = charge_of(account, intent_id) if intent_id else account.get("charge", str(charge_id), param="charge")
@@ -86,12 +84,9 @@ def _check_refundable(charge: Json, cents: int, left: int) -> None:
     if not left:
         raise refused(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
     if cents > left:
-        message = f"Refund amount ({_money(cents)}) is greater than unrefunded amount on charge ({_money(left)})"
+        most, wanted = in_dollars(left), in_dollars(cents)
+        message = f"Refund amount ({wanted}) is greater than unrefunded amount on charge ({most})"
         raise refused(message, param="amount")  # without a code: Stripe gives none here
-
-
-def _money(cents: int) -> str:
-    return f"${cents // 100:,}.{cents % 100:02}"
 
 
 def fail(account: Account, refund_id: str) -> Json:
