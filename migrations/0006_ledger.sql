@@ -62,20 +62,37 @@ $$;
 CREATE TRIGGER ledger_balances_are_kept AFTER INSERT ON ledger_postings
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION keep_ledger_balances();
 
--- Looked at when the transaction commits: by then a transfer is whole.
-CREATE FUNCTION refuse_unbalanced_transfer() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Looked at when the transaction commits: by then a transfer is whole, and it is never added to after that. With its
+-- own search_path: a temporary table of the same name would otherwise be looked at in the place of ours.
+CREATE FUNCTION refuse_unbalanced_transfer() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     IF EXISTS (
-        SELECT FROM ledger_postings p JOIN ledger_accounts a ON a.id = p.account_id
+        SELECT FROM public.ledger_postings p JOIN public.ledger_accounts a ON a.id = p.account_id
          WHERE p.transfer_id = NEW.transfer_id GROUP BY a.unit HAVING sum(p.amount) <> 0
     ) THEN
         RAISE EXCEPTION 'transfer % does not sum to zero', NEW.transfer_id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF EXISTS (
+        SELECT FROM public.ledger_transfers t WHERE t.id = NEW.transfer_id AND t.created_at <> NEW.created_at
+    ) THEN
+        RAISE EXCEPTION 'transfer % is closed', NEW.transfer_id USING ERRCODE = 'integrity_constraint_violation';
     END IF;
     RETURN NULL;
 END
 $$;
 CREATE CONSTRAINT TRIGGER ledger_transfers_sum_to_zero AFTER INSERT ON ledger_postings
     DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_unbalanced_transfer();
+
+CREATE FUNCTION refuse_empty_transfer() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM public.ledger_postings p WHERE p.transfer_id = NEW.id) THEN
+        RAISE EXCEPTION 'transfer % has no postings', NEW.id USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE CONSTRAINT TRIGGER ledger_transfers_have_postings AFTER INSERT ON ledger_transfers
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse_empty_transfer();
 
 -- Not even by the owner, who has to drop the trigger first, knowing what they do.
 CREATE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$

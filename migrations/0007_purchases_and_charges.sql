@@ -36,6 +36,8 @@ CREATE TABLE purchase_movements (
 );
 COMMENT ON TABLE purchase_movements IS 'Written by functions/payments.';
 CREATE INDEX purchase_movements_by_purchase ON purchase_movements (purchase_id);
+-- Nothing is bought with two payments.
+CREATE UNIQUE INDEX purchase_movements_paid_once ON purchase_movements (purchase_id) WHERE kind = 'purchase';
 
 CREATE TABLE charges (
     id          uuid        PRIMARY KEY DEFAULT gen_random_uuid(),

@@ -27,11 +27,11 @@ SIGNED_SECONDS: Final = 300  # how old a signature may be: Stripe signs each del
 RETRY_SECONDS: Final = 5
 _PAGE: Final = 100  # the most that Stripe lists at once
 _NOT_FOUND: Final = 404
-_SERVER_ERROR: Final = 500
+_NOT_STORED: Final = {409, 429}
 
 
 class ProviderFailed(PaymentProviderUnavailable):
-    """Stripe was reached and failed by itself. It would repeat that for a day under the same key."""
+    """Stripe has answered, and not with what was asked for. It would repeat that for a day under the same key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +137,9 @@ async def _asked() -> AsyncIterator[StripeClient]:
     except library.StripeError as error:
         # Its message may quote what was sent: the kind has to do.
         telemetry.logger().warning("stripe: %s, HTTP %s, %s", type(error).__name__, error.http_status, error.code)
-        # A 5xx without Stripe's request id is some proxy's: nothing was stored under the key.
-        stored = (error.http_status or 0) >= _SERVER_ERROR and error.request_id is not None
-        kind = ProviderFailed if stored else PaymentProviderUnavailable
+        # Without Stripe's request id it is some proxy's. A 409 is about an earlier call, a 429 stored nothing.
+        answered = error.request_id is not None and error.http_status not in _NOT_STORED
+        kind = ProviderFailed if answered else PaymentProviderUnavailable
         raise kind(headers={"Retry-After": str(RETRY_SECONDS)}) from None
     except TimeoutError:
         telemetry.logger().warning("stripe: no answer within the deadline")

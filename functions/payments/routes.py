@@ -31,6 +31,7 @@ from shared.http.problems import (
     InsufficientTokens,
     InvalidCursor,
     InvalidSignature,
+    MalformedJson,
     NotFound,
     PaymentProviderUnavailable,
     RequestInFlight,
@@ -140,7 +141,7 @@ async def charge_tokens(
 @router.post(
     "/webhooks/stripe",
     dependencies=[ungated("Stripe signs what it sends, and sends again what is refused")],
-    responses=problems(InvalidSignature, PaymentProviderUnavailable, UpstreamUnavailable),
+    responses=problems(InvalidSignature, MalformedJson, PaymentProviderUnavailable, UpstreamUnavailable),
 )
 async def receive_event(
     request: Request, stripe_signature: Annotated[str, Header(description="Stripe's.")] = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -123,10 +123,10 @@ EventText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 
 
 class EventObject(BaseModel):
-    """As much of what an event is about as says which payment to look at."""
+    """As much of what an event is about as may say which payment to look at: others have other shapes."""
 
-    id: str = ""
-    payment_intent: str | None = None
+    id: Any = None
+    payment_intent: Any = None
 
 
 class EventData(BaseModel):

@@ -75,7 +75,7 @@ def _payment_of(event: Event) -> str | None:
         return None
     about = event.data.object
     found = about.id if event.type.startswith("payment_intent.") else about.payment_intent
-    return found if found and _INTENT_ID.fullmatch(found) else None
+    return found if isinstance(found, str) and _INTENT_ID.fullmatch(found) else None
 
 
 def _is_uuid(text: str) -> bool:

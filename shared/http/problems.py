@@ -144,7 +144,7 @@ class NotFound(Problem):
 
 
 class CreatorNotFound(Problem):
-    code, status, detail = Code.CREATOR_NOT_FOUND, 404, "There is no creator of this name."
+    code, status, detail = Code.CREATOR_NOT_FOUND, 404, "There is no such creator."
 
 
 class MethodNotAllowed(Problem):

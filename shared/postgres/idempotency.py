@@ -19,7 +19,7 @@ from shared.http.problems import IdempotencyKeyReused, RequestInFlight
 from shared.postgres.transaction import Transaction
 
 KEPT_DAYS: Final = 30
-RETRY_SECONDS: Final = 1  # for whoever meets a transaction at work: it takes milliseconds
+RETRY_SECONDS: Final = 1  # for whoever meets another at work: most take milliseconds, and asking again costs little
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +65,22 @@ async def claim(transaction: Transaction, operation: Operation) -> Claim:
     locked = await transaction.fetchrow(  # nobody waits for it with a connection in their hands
         "SELECT pg_try_advisory_xact_lock(hashtextextended($1::text, 0)) AS ours", "/".join(map(str, operation.name))
     )
-    if not locked or not locked["ours"]:
-        raise RequestInFlight(headers={"Retry-After": str(RETRY_SECONDS)})
-    row = await transaction.fetchrow(
+    row = await transaction.fetchrow(  # what was answered is answered again, whoever has the lock
         """SELECT body_hash, subject, status, answer,
                   ceil(extract(epoch FROM claimed_until - clock_timestamp()))::int AS busy_seconds
              FROM idempotency_keys
             WHERE user_id = $1 AND route = $2 AND key = $3 AND created_at > now() - make_interval(days => $4)""",
         *(*operation.name, KEPT_DAYS),
     )
-    if row is None:
-        return Claim()
-    if row["body_hash"] != operation.body_hash:
+    if row is not None and row["body_hash"] != operation.body_hash:
         raise IdempotencyKeyReused
-    if row["answer"] is not None:
+    if row is not None and row["answer"] is not None:
         if record := telemetry.current():
             record.headers["Idempotency-Replayed"] = "true"
         return Claim(Answer(row["status"], row["answer"]))
-    if (row["busy_seconds"] or 0) > 0:
-        raise RequestInFlight(headers={"Retry-After": str(row["busy_seconds"])})
-    return Claim(subject=str(row["subject"]))
+    if not (locked and locked["ours"]) or (row is not None and (row["busy_seconds"] or 0) > 0):
+        raise RequestInFlight(headers={"Retry-After": str(RETRY_SECONDS)})
+    return Claim(subject=None if row is None else str(row["subject"]))
 
 
 async def hold(transaction: Transaction, operation: Operation, subject: str, *, seconds: float) -> None:

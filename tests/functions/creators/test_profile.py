@@ -93,7 +93,7 @@ async def test_unknown_creator_is_404_and_remembered(digis: httpx.AsyncClient, r
         "type": "urn:digis:problem:creator_not_found",
         "title": "Creator not found",
         "status": 404,
-        "detail": "There is no creator of this name.",
+        "detail": "There is no such creator.",
         "instance": "/creators/nobody_here",
         "success": False,
         "code": "creator_not_found",

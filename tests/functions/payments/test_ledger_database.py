@@ -13,9 +13,8 @@ import pytest
 
 from functions.payments.ledger import House, Kind
 from shared.http.problems import AccountInactive
-from shared.postgres import pool
 from tests.conftest import Services
-from tests.functions.payments.world import World, world_of
+from tests.functions.payments.world import World, without_hurry, world_of
 from tools.local.stripe.server import FakeStripe
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -58,8 +57,7 @@ NEVER_CHANGES = (
 async def world(
     digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
-    fresh_process.setattr(pool, "TRANSACTION_SECONDS", 60.0)  # those who are made to wait are given time
-    fresh_process.setattr(pool, "STATEMENT_MS", 60_000)
+    without_hurry(fresh_process)
     async with world_of(owner_url, stripe) as world:
         yield world
 

@@ -16,7 +16,7 @@ import pytest
 from shared import snapshot
 from shared.postgres import pool
 from tests.conftest import Services
-from tests.functions.payments.world import World, difference, world_of
+from tests.functions.payments.world import World, difference, without_hurry, world_of
 from tests.functions.payments.world_model import Model, Person
 from tests.functions.payments.world_workers import Worker
 from tools.local.stripe.server import FakeStripe
@@ -38,11 +38,7 @@ async def world(
     """On the way to Postgres without a proxy in it, and without hurry: the machine may be busy with something else."""
     fresh_process.setenv("DATABASE_URL", services.postgres.url(database_name))
     fresh_process.setenv("UPSTASH_DEADLINE_MS", "10000")
-    fresh_process.setenv("STRIPE_DEADLINE_MS", "12000")
-    fresh_process.setattr(pool, "TRANSACTION_SECONDS", 60.0)
-    fresh_process.setattr(pool, "BEGIN_SECONDS", 30.0)
-    fresh_process.setattr(pool, "STATEMENT_MS", 30_000)
-    fresh_process.setattr(pool, "CONNECT_SECONDS", 30.0)
+    without_hurry(fresh_process)
     snapshot.forget()  # the settings that were read before
     async with world_of(owner_url, stripe) as world:
         yield world
@@ -108,15 +104,16 @@ async def test_books_are_right_after_10_000_random_operations_by_20_workers_at_o
 
 
 async def test_two_who_pay_each_other_all_that_they_have_do_not_wait_for_each_other(
-    world: World, owner_url: str
+    world: World, owner_url: str, fresh_process: pytest.MonkeyPatch
 ) -> None:
-    """Both spend their last token on each other at once, again and again: wallets and earnings in both orders."""
-    pair = [await world.person(tokens=40, creator=True) for _ in range(2)]
+    """All at once, over the same four accounts in both directions."""
+    fresh_process.setattr(pool, "CONNECTIONS", WORKERS)
+    pair = [await world.person(tokens=200, creator=True) for _ in range(2)]
     async with asyncio.TaskGroup() as both:
-        for _ in range(20):
-            both.create_task(world.charge(pair[0], pair[1], 2))
-            both.create_task(world.charge(pair[1], pair[0], 2))
+        for _ in range(40):
+            both.create_task(world.charge(pair[0], pair[1], 5))
+            both.create_task(world.charge(pair[1], pair[0], 5))
     assert [await world.tokens(user_id) for user_id in pair] == [(0, 0), (0, 0)]
     earned = "SELECT balance FROM ledger_accounts WHERE kind = 'earnings' AND user_id = ANY($1)"
-    assert [row["balance"] for row in await world.owner.fetch(earned, [UUID(one) for one in pair])] == [40, 40]
+    assert [row["balance"] for row in await world.owner.fetch(earned, [UUID(one) for one in pair])] == [160, 160]
     assert await _deadlocks(owner_url) == 0

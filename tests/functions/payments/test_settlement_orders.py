@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.functions.payments.world import World, world_of
+from tests.functions.payments.world import World, without_hurry, world_of
 from tests.functions.payments.world_stories import Drawn, End, InOrder, Late, Story, Telling
 from tools.local.stripe.server import FakeStripe
 
@@ -122,7 +122,10 @@ any_story = st.lists(steps, min_size=4, max_size=9).map(
 
 
 @pytest.fixture
-async def world(digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
+async def world(
+    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    without_hurry(fresh_process)
     async with world_of(owner_url, stripe) as world:
         yield world
 
@@ -156,7 +159,7 @@ async def _check_any_story(world: World, story: list[str], data: st.DataObject) 
 _UNHURRIED = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=16
 )
-_LONG = settings(_UNHURRIED, max_examples=300)
+_LONG = settings(_UNHURRIED, max_examples=150)
 
 
 @given(data=st.data())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.functions.payments.world import World, world_of
+from tests.functions.payments.world import World, without_hurry, world_of
 from tests.functions.payments.world_stories import InOrder, Story
+from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 
 # Each step, and the status that it leads to.
@@ -49,7 +51,10 @@ LIVES = {
 
 
 @pytest.fixture
-async def world(digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
+async def world(
+    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    without_hurry(fresh_process)
     async with world_of(owner_url, stripe) as world:
         yield world
 
@@ -72,28 +77,28 @@ async def test_status_stays_when_old_news_comes_after_everything(world: World) -
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "status", "tokens"),
+    ("before", "held", "after", "status", "tokens"),
     [
-        (["begin a t500"], ["decline a"], "failed", 0),
-        (["begin a t500"], ["confirm a"], "paid", 500),
-        (["begin a t500", "confirm a"], ["refund a"], "refunded", 0),
-        (["begin a t500", "confirm a"], ["dispute a"], "disputed", 0),
-        (["begin a t500", "confirm a", "dispute a"], ["win a"], "paid", 500),
+        (["begin a t500"], "refunds", "decline a", "failed", 0),
+        (["begin a t500"], "refunds", "confirm a", "paid", 500),
+        (["buy a t500"], "disputes", "refund a", "refunded", 0),
+        (["buy a t500"], "refunds", "dispute a", "disputed", 0),
+        (["buy a t500", "dispute a"], "refunds", "win a", "paid", 500),
     ],
 )
 async def test_status_stays_when_who_had_looked_earlier_books_later(
-    world: World, before: list[str], after: list[str], status: str, tokens: int
+    world: World, before: list[str], held: str, after: str, status: str, tokens: int
 ) -> None:
     """Two deliveries at once: the first sees less of the payment, and is the last to write."""
     faults, story = world.stripe.faults, Story(world, await world.person(), await world.person(), InOrder())
     await story.play(before)
-    early = {**world.stripe.events[-1], "id": "evt_early"} | {"type": "payment_intent.processing"}
-    early["data"] = {"object": world.stripe.events[0]["data"]["object"]}
-    # The first has asked for the payment and its refunds and waits for its disputes; or the other way round.
-    await faults.set(Mode.HOLD_REPLY, count=1, only="/v1/refunds")
-    first = asyncio.create_task(world.receive(early))
+    begun = world.stripe.events[0]
+    assert begun["type"] == "payment_intent.created"
+    faults.slow_seconds = 60
+    await faults.set(Mode.SLOW, count=1, only=f"/v1/{held}")  # it has asked for all but these
+    first = asyncio.create_task(world.receive({**begun, "id": "evt_early", "type": "payment_intent.processing"}))
     await faults.caught()
-    assert (await story.play(after)).statuses == {"a": status}
+    assert (await story.play([after])).statuses == {"a": status}
     await faults.set(Mode.OK)
     await first
     assert (await story.play([])).statuses == {"a": status}

@@ -11,12 +11,15 @@ import httpx
 import pytest
 
 from tests.functions.payments.people import Buyer
-from tests.functions.payments.world import Json, World, difference, world_of
+from tests.functions.payments.world import Json, World, difference, without_hurry, world_of
 from tools.local.stripe.server import FakeStripe
 
 
 @pytest.fixture
-async def world(digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
+async def world(
+    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    without_hurry(fresh_process)
     async with world_of(owner_url, stripe) as world:
         yield world
 
@@ -55,6 +58,24 @@ async def test_news_has_one_effect_when_different_events_of_it_come_at_once(
     assert set(statuses) == {200}
     assert await fan.tokens() == 10_000 + 500 - 333
     assert [await world.outcome(event) for event in events] == ["ignored", *["booked"] * 5]
+
+
+async def test_news_of_two_purchases_of_one_fan_is_booked_when_it_comes_at_once(
+    world: World, stripe: FakeStripe
+) -> None:
+    """300 of 1600 tokens are left: 300 are taken back from the wallet, and 1300 are owed."""
+    fan, creator = await world.person(), await world.person(creator=True)
+    bought = [await world.begin(fan, package) for package in ("t100", "t500", "t1000")]
+    for one in bought:
+        stripe.confirm(one.intent)
+    told = [event for event in stripe.events if event["type"] == "payment_intent.succeeded"]
+    assert set(await asyncio.gather(*(stripe.deliver(event) for event in told))) == {200}
+    assert (await world.charge(fan, creator, 1300)).status == 201
+    for one in bought:
+        stripe.refund(one.intent)
+    told = [event for event in stripe.events if event["type"] == "charge.refunded"]
+    assert set(await asyncio.gather(*(stripe.deliver(event) for event in told))) == {200}
+    assert await world.tokens(fan) == (0, 1300)
 
 
 async def test_event_makes_no_call_to_stripe_when_it_is_known(world: World, fan: Buyer, stripe: FakeStripe) -> None:

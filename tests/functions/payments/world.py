@@ -11,11 +11,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 
 from functions.payments import charges, purchases, webhooks
 from functions.payments.ledger import House, Kind
 from functions.payments.schemas import ChargeIn, PurchaseIn
+from shared.postgres import pool
 from shared.postgres.idempotency import Answer
+from shared.settings import settings
 from tests.functions.payments.people import new_key
 from tools.local.stripe.server import FakeStripe
 from tools.local.stripe.webhooks import Delivery
@@ -115,6 +118,16 @@ class World:
         return int(await self.owner.fetchval(sql, UUID(user_id), kind))
 
 
+def without_hurry(patch: pytest.MonkeyPatch) -> None:
+    """Those who are made to wait for each other are given time: the machine may be busy with something else."""
+    patch.setenv("STRIPE_DEADLINE_MS", "12000")
+    settings.cache_clear()
+    patch.setattr(pool, "TRANSACTION_SECONDS", 60.0)
+    patch.setattr(pool, "BEGIN_SECONDS", 30.0)
+    patch.setattr(pool, "CONNECT_SECONDS", 30.0)
+    patch.setattr(pool, "STATEMENT_MS", 30_000)
+
+
 def wanted(creator: str, tokens: int, kind: str = "tip") -> ChargeIn:
     return ChargeIn.model_validate({"creator_id": creator, "tokens": tokens, "kind": kind})
 
@@ -126,8 +139,11 @@ def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 
 @asynccontextmanager
 async def world_of(owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
-    """Its webhooks are held: the test delivers them."""
+    """Its webhooks are held: the test delivers them. It closes no connection after 5 s without a request, which is
+    when httpx stops to use it: now and then both would have their way at the same time."""
     stripe.webhooks.set(Delivery.HELD)
+    stripe.webhooks.deadline_seconds = 60
+    stripe._listener._config.timeout_keep_alive = 3600
     owner = await asyncpg.connect(owner_url, timeout=5)
     try:
         yield World(owner, stripe)

@@ -19,15 +19,16 @@ from tests.functions.payments.world_model import Payment, Person
 
 # How often, in a hundred.
 OPERATIONS = {
-    "charge": 58,
+    "charge": 46,
+    "charge_at_once": 3,
     "read": 12,
     "repeat": 8,
     "repeat_at_once": 4,
     "reuse": 3,
-    "buy": 4,
-    "refund": 4,
-    "fail_refund": 2,
-    "dispute": 2,
+    "buy": 7,
+    "refund": 6,
+    "fail_refund": 4,
+    "dispute": 4,
     "redeliver": 3,
 }
 
@@ -47,9 +48,9 @@ class Worker:
     _charged: list[tuple[str, str, int, Answer]] = field(default_factory=list)
 
     async def work(self, operations: int) -> None:
-        names, weights = list(OPERATIONS), list(OPERATIONS.values())
-        for _ in range(operations):
-            (name,) = self.chance.choices(names, weights)
+        """The first is a purchase, so that there is something to return."""
+        more = self.chance.choices(list(OPERATIONS), list(OPERATIONS.values()), k=operations - 1)
+        for name in ("buy", *more):
             await getattr(self, f"_{name}")()
             self.done[name] += 1
             await self._read()
@@ -70,6 +71,18 @@ class Worker:
             made = ChargeOut.model_validate_json(answer.body)
             assert (made.balance.tokens, made.charge.fee_tokens) == (wallet - tokens, tokens // 5)
         self._charged.append((key, creator, tokens, answer))
+
+    async def _charge_at_once(self) -> None:
+        """Several, of what is there for all of them: they take the same accounts, and some of other fans' too."""
+        wallet, _, _ = self.person.balance
+        tokens = self.chance.randint(1, 9)
+        creators = self.chance.choices(self.creators, k=min(4, wallet // tokens))
+        keys = [new_key() for _ in creators]
+        tries = (self.world.charge(self.fan, one, tokens, key) for one, key in zip(creators, keys, strict=True))
+        for key, creator, answer in zip(keys, creators, await asyncio.gather(*tries), strict=True):
+            assert answer.status == 201
+            self.person.spent += tokens
+            self._charged.append((key, creator, tokens, answer))
 
     async def _repeat(self) -> None:
         if self._charged:
@@ -107,13 +120,13 @@ class Worker:
         await self._tell(before)
 
     async def _refund(self) -> None:
+        """Of two purchases where there are, which are told of at the same time."""
         open_ones = [one for one in self._bought if not one[1].dispute and one[1].returned < one[1].cents]
-        if open_ones:
-            bought, payment = self.chance.choice(open_ones)
+        before = len(self.world.stripe.events)
+        for bought, payment in self.chance.sample(open_ones, min(2, len(open_ones))):
             cents = min(payment.cents - payment.returned, self.chance.choice((1, 777, 99_999)))
-            before = len(self.world.stripe.events)
             payment.refunds[self.world.stripe.refund(bought.intent, cents)["id"]] = cents
-            await self._tell(before)
+        await self._tell(before)
 
     async def _fail_refund(self) -> None:
         refunds = [(payment, refund_id) for _, payment in self._bought for refund_id in payment.refunds]
@@ -143,11 +156,14 @@ class Worker:
             await self.world.receive(self.chance.choice(self.events))
 
     async def _tell(self, before: int) -> None:
-        """Some of what this worker's last step made happen, shuffled, two at a time; the last of it always."""
+        """What this worker's last step made happen, shuffled, all at once; some of it left out, where more follows."""
         events = self.world.stripe.events[before:]
-        told = [*self.chance.sample(events, self.chance.randint(0, len(events) - 1)), events[-1]]
+        last = {
+            event["data"]["object"].get("payment_intent") or event["data"]["object"]["id"]: event for event in events
+        }
+        told = [event for event in events if event in last.values() or self.chance.random() < 0.5]
         self.events += told
-        await asyncio.gather(*(self.world.receive(event) for event in told))
+        await asyncio.gather(*(self.world.receive(event) for event in self.chance.sample(told, len(told))))
 
     async def _read(self) -> None:
         """The next read is right, through the cache."""

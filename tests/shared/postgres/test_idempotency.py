@@ -125,6 +125,17 @@ async def test_second_claim_is_in_flight_while_the_first_is_at_work(db: Database
     assert await _claim(db, _operation()) == Claim(DONE)
 
 
+async def test_what_was_answered_is_answered_again_while_another_has_the_claim(db: Database) -> None:
+    async with db.transaction() as transaction:
+        await idempotency.claim(transaction, _operation())
+        await idempotency.record(transaction, _operation(), DONE)
+    async with db.transaction() as another:
+        assert await idempotency.claim(another, _operation()) == Claim(DONE)
+        assert await _claim(db, _operation()) == Claim(DONE)
+        with pytest.raises(IdempotencyKeyReused):
+            await _claim(db, _operation(tokens=6))
+
+
 async def test_of_many_claims_at_once_one_is_ours_and_nobody_waits(db: Database) -> None:
     together, all_refused = asyncio.Barrier(4), asyncio.Event()
     refused: list[RequestInFlight] = []
@@ -152,7 +163,9 @@ async def test_held_claim_is_in_flight_for_its_time_and_then_goes_on_with_its_su
     await _hold(db, _operation(), subject)
     with pytest.raises(RequestInFlight) as raised:
         await _claim(db, _operation())
-    assert 15 < int(raised.value.headers["Retry-After"]) <= 20
+    assert raised.value.headers["Retry-After"] == "1", (
+        "it is seldom the whole time: whoever works on it is mostly quick"
+    )
     await owner.execute("UPDATE idempotency_keys SET claimed_until = clock_timestamp()")
     assert await _claim(db, _operation()) == Claim(subject=subject)
     await _hold(db, _operation(), subject)

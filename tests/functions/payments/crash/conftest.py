@@ -46,6 +46,8 @@ async def world(
     stripe.webhooks.set(Delivery.HELD)
     owner = await asyncpg.connect(owner_url, timeout=10)
     try:
-        yield World(digis, stripe, rest, zygote, owner, owner_url, services.postgres.url(database_name))
+        port = services.pooler.port if services.pooler else None
+        url = services.postgres.url(database_name, tcp_port=port)
+        yield World(digis, stripe, rest, zygote, owner, owner_url, url)
     finally:
         await owner.close(timeout=10)
