@@ -232,4 +232,4 @@ def test_everybody_has_what_the_model_says_after_each_step(world: World, loop: a
 
 @pytest.mark.slow
 def test_everybody_has_what_the_model_says_in_many_more_lives(world: World, loop: asyncio.AbstractEventLoop) -> None:
-    _live(world, loop, lives=60, steps=40)
+    _live(world, loop, lives=40, steps=30)

@@ -159,7 +159,7 @@ async def _check_any_story(world: World, story: list[str], data: st.DataObject) 
 _UNHURRIED = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=16
 )
-_LONG = settings(_UNHURRIED, max_examples=150)
+_LONG = settings(_UNHURRIED, max_examples=70)
 
 
 @given(data=st.data())
