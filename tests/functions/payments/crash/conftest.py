@@ -46,8 +46,7 @@ async def world(
     stripe.webhooks.set(Delivery.HELD)
     owner = await asyncpg.connect(owner_url, timeout=10)
     try:
-        port = services.pooler.port if services.pooler else None
-        url = services.postgres.url(database_name, tcp_port=port)
-        yield World(digis, stripe, rest, zygote, owner, owner_url, url)
+        # Those who die go to Postgres itself, pooler or not: that it noticed is seen by a lock of their session.
+        yield World(digis, stripe, rest, zygote, owner, owner_url, services.postgres.url(database_name))
     finally:
         await owner.close(timeout=10)
