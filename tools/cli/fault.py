@@ -15,8 +15,8 @@ from tools.local.env_file import DEFAULT_DATA, read_state
 
 _SECONDS: Final = 5
 _MODES: Final = (
-    "refuse, hang, 500, slow, cut; for upstash and stripe lost; for stripe down and declined; ok mends. "
-    "For webhooks held, reordered, repeated, lost; normal mends."
+    "refuse, hang, 500, slow, cut; for upstash and stripe lost; for stripe down and declined; "
+    "for webhooks held, reordered, repeated, lost. ok mends."
 )
 
 

@@ -121,6 +121,8 @@ class Stack:
             "stripe": StripeMode,
             "webhooks": Delivery,
         }
+        if (part, mode) == ("webhooks", "ok"):  # every part is mended by the same word
+            mode = Delivery.NORMAL
         if part not in known:
             raise UnknownFault(f"no part is called {part}: there are {', '.join(known)}")
         if mode not in set(known[part]):

@@ -165,7 +165,9 @@ def test_fault_breaks_and_mends(start: Callable[..., Running], place: Path) -> N
     assert digis("fault", "postgres", "refuse", cwd=place) == (0, "postgres: refuse\n")
     assert httpx.get(f"{base}/creators/mika").status_code == 503
     assert httpx.get(f"{base}/live").status_code == 200
-    for part in ("upstash", "postgres"):
+    assert digis("fault", "stripe", "hang", cwd=place) == (0, "stripe: hang\n")
+    assert digis("fault", "webhooks", "lost", cwd=place) == (0, "webhooks: lost\n")
+    for part in ("upstash", "postgres", "stripe", "webhooks"):
         assert digis("fault", part, "ok", cwd=place)[0] == 0
     assert digis("doctor", cwd=place)[0] == 0
 
