@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import Services
 from tests.functions.payments.audit import audit
 from tests.functions.payments.people import Buyer
+from tests.functions.payments.world import World, without_hurry, world_of
 from tests.support import new_token
 from tools.local.stripe.server import FakeStripe
 
@@ -57,6 +58,16 @@ async def owner(owner_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     connection = await asyncpg.connect(owner_url, timeout=5)
     yield connection
     await connection.close(timeout=5)
+
+
+@pytest.fixture
+async def world(
+    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """People, money and Stripe below the gate, where no limit is in the way."""
+    without_hurry(fresh_process)
+    async with world_of(owner_url, stripe) as world:
+        yield world
 
 
 @pytest.fixture

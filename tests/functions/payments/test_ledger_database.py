@@ -8,14 +8,12 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
-import httpx
 import pytest
 
 from functions.payments.ledger import House, Kind
 from shared.http.problems import AccountInactive
 from tests.conftest import Services
-from tests.functions.payments.world import World, without_hurry, world_of
-from tools.local.stripe.server import FakeStripe
+from tests.functions.payments.world import World, world_of
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 GIVE_UP_SECONDS = 20
@@ -51,15 +49,6 @@ NEVER_CHANGES = (
     *("TRUNCATE ledger_postings", "TRUNCATE ledger_transfers CASCADE"),
     *("TRUNCATE ledger_accounts CASCADE", "TRUNCATE users CASCADE"),
 )
-
-
-@pytest.fixture
-async def world(
-    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    without_hurry(fresh_process)
-    async with world_of(owner_url, stripe) as world:
-        yield world
 
 
 @pytest.fixture

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -24,9 +23,8 @@ from functions.payments.packages import PACKAGES
 from shared.http.problems import AccountInactive, IdempotencyKeyReused
 from shared.postgres.idempotency import Answer
 from tests.functions.payments.people import new_key
-from tests.functions.payments.world import Bought, World, difference, wanted, without_hurry, world_of
+from tests.functions.payments.world import Bought, World, difference, wanted
 from tests.functions.payments.world_model import Model, Payment, Person
-from tools.local.stripe.server import FakeStripe
 
 T = TypeVar("T")
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -198,15 +196,6 @@ async def _cached(user_id: str) -> tuple[int, int, int]:
     found = await balances.space.get_or_load(user_id, load=lambda: balances.load_answer(user_id))
     assert found is not None
     return found.balance.tokens, found.balance.owed_tokens, found.balance.earnings_tokens
-
-
-@pytest.fixture
-async def world(
-    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    without_hurry(fresh_process)
-    async with world_of(owner_url, stripe) as world:
-        yield world
 
 
 @pytest.fixture

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.functions.payments.world import World, without_hurry, world_of
+from tests.functions.payments.world import World
 from tests.functions.payments.world_stories import Drawn, End, InOrder, Late, Story, Telling
-from tools.local.stripe.server import FakeStripe
 
 # Stripe's fees: 59 of 999, 160 of 4499, 262 of 7999; 1500 for a dispute. A fan's tokens are rounded down when they are
 # taken back; the cents that are lost with those owed too.
@@ -119,15 +116,6 @@ steps = st.one_of(
 any_story = st.lists(steps, min_size=4, max_size=9).map(
     lambda more: ["begin a t100", "buy b t500", "buy c t1000", *more]
 )
-
-
-@pytest.fixture
-async def world(
-    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    without_hurry(fresh_process)
-    async with world_of(owner_url, stripe) as world:
-        yield world
 
 
 async def told(world: World, steps: list[str], telling: Telling, *, http: bool = False) -> End:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
-from tests.functions.payments.world import World, without_hurry, world_of
+from tests.functions.payments.world import World
 from tests.functions.payments.world_stories import InOrder, Story
 from tools.local.stripe.faults import Mode
-from tools.local.stripe.server import FakeStripe
 
 # Each step, and the status that it leads to.
 LIVES = {
@@ -48,15 +45,6 @@ LIVES = {
         ("fail a", "paid"),
     ],
 }
-
-
-@pytest.fixture
-async def world(
-    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    without_hurry(fresh_process)
-    async with world_of(owner_url, stripe) as world:
-        yield world
 
 
 async def test_status_follows_what_happens_at_stripe_when_it_is_told(world: World) -> None:

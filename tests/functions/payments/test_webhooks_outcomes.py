@@ -5,23 +5,14 @@ from __future__ import annotations
 import asyncio
 import copy
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 from tests.functions.payments.people import Buyer
-from tests.functions.payments.world import Json, World, difference, without_hurry, world_of
+from tests.functions.payments.world import Json, World, difference
 from tools.local.stripe.server import FakeStripe
-
-
-@pytest.fixture
-async def world(
-    digis: httpx.AsyncClient, owner_url: str, stripe: FakeStripe, fresh_process: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
-    without_hurry(fresh_process)
-    async with world_of(owner_url, stripe) as world:
-        yield world
 
 
 def _of_type(stripe: FakeStripe, name: str) -> Json:
