@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 GRACE_SECONDS: Final = 3.0  # for requests under way when it is told to stop: a function's longest deadline
+KEEP_ALIVE_SECONDS: Final = 75  # longer than clients keep theirs: httpx's 5 s, met from both ends, breaks a request
 _BACKLOG: Final = 1024
 
 
@@ -45,6 +46,7 @@ class Listener:
             server_header=False,
             date_header=False,
             proxy_headers=False,  # the client's address is the socket's
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
         self._host = host
         self._ssl_context = ssl_context

@@ -139,11 +139,9 @@ def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
 
 @asynccontextmanager
 async def world_of(owner_url: str, stripe: FakeStripe) -> AsyncIterator[World]:
-    """Its webhooks are held: the test delivers them. It closes no connection after 5 s without a request, which is
-    when httpx stops to use it: now and then both would have their way at the same time."""
+    """Its webhooks are held: the test delivers them."""
     stripe.webhooks.set(Delivery.HELD)
     stripe.webhooks.deadline_seconds = 60
-    stripe._listener._config.timeout_keep_alive = 3600
     owner = await asyncpg.connect(owner_url, timeout=5)
     try:
         yield World(owner, stripe)
