@@ -45,7 +45,7 @@ async def _handle(event: Event) -> None:
     intent_id = _payment_of(event)
     payment = await provider.find_payment(intent_id) if intent_id else None
     if payment is None or payment.stage != settings().stage or not _is_uuid(payment.purchase_id):
-        await _remember(event, "ignored")
+        await _ignore(event)
         return
     reason = await _settle(event, payment)
     if reason is not None:
@@ -65,9 +65,9 @@ async def _settle(event: Event, payment: Payment) -> str | None:
     return reason
 
 
-async def _remember(event: Event, outcome: str) -> None:
+async def _ignore(event: Event) -> None:
     async with database().transaction() as transaction:
-        await repository.insert_event(transaction, event.id, event.type, outcome, None)
+        await repository.insert_event(transaction, event.id, event.type, "ignored", None)
 
 
 def _payment_of(event: Event) -> str | None:

@@ -58,6 +58,8 @@ async def load_money(
         *_columns(transfers, 3),
     )
     new = {row["id"] for row in rows}
+    if not new:  # every start but the first
+        return 0
     accounts = await _accounts(connection, [*granted], [creator for creator in creators if creator in there])
     postings: list[tuple[UUID, int, int, datetime]] = []
     for fan, transfer_id in granted.items():
