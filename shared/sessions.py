@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 IDLE_DAYS: Final = 7
 ABSOLUTE_DAYS: Final = 30
+KEPT_DAYS: Final = 30  # addresses and browsers, after the end
 _KIND: Final = "session"
 _SECRET_BYTES: Final = 32
 _USER_AGENT_LENGTH: Final = 200
@@ -182,6 +183,22 @@ async def list_alive(user_id: str, *, after: Cursor | None, limit: int) -> list[
         *(() if after is None else (moment(after.value), after.row_id)),
     )
     return [ListedSession(**{**row, "id": str(row["id"])}) for row in rows]
+
+
+async def forget_addresses(*, limit: int) -> int:
+    """Empty the addresses of sessions that ended KEPT_DAYS ago; return how many, `limit` at the most."""
+    rows = await database().fetch_writing(
+        f"""UPDATE sessions SET ip = '', user_agent = ''
+             WHERE id IN (SELECT id FROM sessions
+                           WHERE (ip <> '' OR user_agent <> '')
+                             AND coalesce(ended_at, created_at) < now() - interval '{KEPT_DAYS} days' AND (
+                                 ended_at < now() - interval '{KEPT_DAYS} days'
+                                 OR created_at < now() - interval '{ABSOLUTE_DAYS + KEPT_DAYS} days')
+                           ORDER BY coalesce(ended_at, created_at) LIMIT $1 FOR UPDATE SKIP LOCKED)
+            RETURNING id""",
+        limit,
+    )
+    return len(rows)
 
 
 async def _end(transaction: Transaction, which: str, *arguments: object) -> list[Record]:

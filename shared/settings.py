@@ -18,7 +18,7 @@ __all__ = ["KEY_CHARACTERS", "Keys", "Platform", "Secret", "Settings", "Settings
 _NAMEABLE: Final = (
     *("DATABASE_URL", "IDENTITY_HMAC_KEY", "EDGE_SECRET", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
     *("KV_REST_API_URL", "KV_REST_API_TOKEN", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL"),
-    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CRON_SECRET"),
 )
 
 # Local only: a laptop's data is not worth a secret. A deployed function refuses to start without its keys.
@@ -58,6 +58,8 @@ class Settings:
     stripe_api_base: str | None
     stripe_deadline_ms: int
     payout_hold_days: int
+    payout_account_url: str
+    cron_secret: Secret
 
     @property
     def deployed(self) -> bool:
@@ -93,6 +95,9 @@ class Settings:
             stripe_api_base=values.rest_url("STRIPE_API_BASE", base) if (base := env.get("STRIPE_API_BASE")) else None,
             stripe_deadline_ms=values.integer(env, "STRIPE_DEADLINE_MS", 6000, least=100, most=12_000),
             payout_hold_days=values.integer(env, "PAYOUT_HOLD_DAYS", 7, least=0, most=90),
+            payout_account_url=values.page("PAYOUT_ACCOUNT_URL", env.get("PAYOUT_ACCOUNT_URL", ""))
+            or _local(platform, "http://127.0.0.1:8787/docs"),
+            cron_secret=Secret(env.get("CRON_SECRET", "")),
         )
 
     def require(self, *names: str) -> None:

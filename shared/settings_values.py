@@ -75,6 +75,13 @@ def smtp_url(url: str) -> Secret | None:
     return Secret(url)
 
 
+def page(name: str, url: str) -> str:
+    """A page that people are sent to."""
+    if url and ((parts := _split(url)) is None or parts.scheme not in {"https", "http"} or not parts.hostname):
+        raise SettingsInvalid(f"{name} is not an http(s) URL")
+    return url
+
+
 def word(name: str, text: str) -> str:
     """What becomes a part of Redis keys."""
     if not _WORD.fullmatch(text):

@@ -105,6 +105,19 @@ def log_access(record: RequestRecord, status: int) -> None:
     )
 
 
+def measure(**values: float) -> None:
+    """Metrics of this moment, as one line of the log: CloudWatch reads them there (its embedded metric format)."""
+    if not settings().deployed:
+        logger().info("metrics: %s", ", ".join(f"{name} {value:g}" for name, value in values.items()))
+        return
+    from aws_lambda_powertools.metrics import Metrics, MetricUnit  # noqa: PLC0415 -- hardly any request has some
+
+    metrics = Metrics(namespace="Digis", service=settings().stage)
+    for name, value in values.items():
+        metrics.add_metric(name, MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count, value)
+    metrics.flush_metrics()
+
+
 def server_timing(record: RequestRecord) -> str:
     """The `Server-Timing` header of a laptop's answers: shown by the browser's network panel."""
     return f'total;dur={record.milliseconds:.1f}, trips;desc="{record.trips}", queries;desc="{record.queries}"'

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.http.problems import CreatorNotFound, InsufficientTokens, Problem, SelfCharge
+from shared.http.problems import CreatorNotFound, InsufficientEarnings, InsufficientTokens, Problem, SelfCharge
 from shared.postgres.idempotency import Answer
 
-RECORDED: Final = (InsufficientTokens, CreatorNotFound, SelfCharge)
+RECORDED: Final = (InsufficientTokens, InsufficientEarnings, CreatorNotFound, SelfCharge)
 
 _BY_CODE: Final[dict[str, type[Problem]]] = {kind.code: kind for kind in RECORDED}
 

@@ -41,6 +41,7 @@ class Kind(StrEnum):
 Postings = dict[int, int]  # account id -> amount, which sum to zero in each unit
 
 PURCHASE: Final = "purchase"
+TOKEN_CENTS: Final = 5  # what a token redeems at
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,43 @@ def money_moved(
 def tokens_spent(wallet: Account, earnings: Account, *, tokens: int, fee_tokens: int) -> Postings:
     """From a fan to a creator, less the house's part."""
     return _without_zeros({wallet.id: -tokens, earnings.id: tokens - fee_tokens, House.FEE: fee_tokens})
+
+
+def payout_reserved(earnings: Account, transit: Account, *, tokens: int) -> Postings:
+    """Earnings that are on their way out."""
+    return {earnings.id: -tokens, transit.id: tokens}
+
+
+def payout_failed(earnings: Account, transit: Account, *, tokens: int) -> Postings:
+    """They come back: nothing was sent, nor will be."""
+    return {transit.id: -tokens, earnings.id: tokens}
+
+
+def payout_moved(earnings: Account, transit: Account, *, cents: int, redeemed_tokens: int, is_open: bool) -> Postings:
+    """Money of a payout that went out (`cents` below zero) or came back; and the tokens that are paid with it, which an
+    open payout has in transit, or that return to who earned them (`redeemed_tokens` below zero)."""
+    source = transit if is_open else earnings
+    return _without_zeros(
+        {
+            source.id: -redeemed_tokens,
+            House.REDEEMED: redeemed_tokens,
+            House.STRIPE: cents,
+            House.CREATOR_PAYOUTS: -cents,
+        }
+    )
+
+
+def redeemed_tokens(before: int, *, tokens: int, net_cents: int, is_open: bool) -> int:
+    """How many of a payout's tokens are paid for good when `net_cents` of it are out. All of them once money has gone;
+    then only fewer: what comes back takes its tokens along, whole ones, and those are their owner's again."""
+    if is_open:
+        return tokens
+    return min(before, -(-net_cents // TOKEN_CENTS)) if net_cents > 0 else 0
+
+
+def house_moved(*, cents: int, fee_cents: int) -> Postings:
+    """The house's own money, paid in or taken out."""
+    return _without_zeros({House.STRIPE: cents - fee_cents, House.STRIPE_FEES: fee_cents, House.REVENUE: -cents})
 
 
 def _without_zeros(postings: Postings) -> Postings:

@@ -19,9 +19,38 @@ if TYPE_CHECKING:
 ENTRIES: Final = "entries"  # the latest first
 
 
+# Held are the earnings of the last days, less what a payout gave back, whose days were over; and of what is older, the
+# part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last.
+_BALANCES: Final = """
+    WITH young AS (
+        SELECT coalesce(sum(p.amount), 0) AS tokens FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
+         WHERE a.user_id = $1 AND a.kind = 'earnings' AND p.amount > 0
+           AND p.created_at > now() - make_interval(days => $2)
+           AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)
+    ), unpaid AS (
+        SELECT coalesce(sum(c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens)), 0) AS tokens
+          FROM ledger_accounts debtor CROSS JOIN LATERAL (
+               SELECT g.creator_id, g.tokens, g.fee_tokens, g.created_at,
+                      least(g.tokens, -debtor.balance - (sum(g.tokens) OVER latest - g.tokens)) AS unpaid
+                 FROM charges g WHERE g.payer_id = debtor.user_id
+               WINDOW latest AS (ORDER BY g.created_at DESC, g.id DESC ROWS UNBOUNDED PRECEDING)
+          ) c
+         WHERE debtor.kind = 'owed' AND debtor.balance < 0 AND c.creator_id = $1 AND c.unpaid > 0
+           AND EXISTS (SELECT FROM charges m WHERE m.creator_id = $1 AND m.payer_id = debtor.user_id)
+           AND c.created_at <= now() - make_interval(days => $2)
+    )
+    SELECT coalesce(sum(balance) FILTER (WHERE kind = 'wallet'), 0)::bigint AS tokens,
+           coalesce(-sum(balance) FILTER (WHERE kind = 'owed'), 0)::bigint AS owed_tokens,
+           coalesce(sum(balance) FILTER (WHERE kind = 'earnings'), 0)::bigint AS earnings_tokens,
+           ((SELECT tokens FROM young) + (SELECT tokens FROM unpaid))::bigint AS held_tokens,
+           coalesce(sum(balance) FILTER (WHERE kind = 'payout_transit'), 0)::bigint AS pending_payout_tokens
+      FROM ledger_accounts WHERE user_id = $1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Balances:
-    """What a user has, in tokens. `held_tokens` of the earnings are too young to be paid out."""
+    """What a user has, in tokens. `held_tokens` of the earnings cannot be paid out yet."""
 
     tokens: int
     owed_tokens: int
@@ -77,18 +106,7 @@ async def post(transaction: Transaction, kind: str, postings: Postings) -> UUID:
 async def balances(user_id: str, *, hold_days: int, transaction: Transaction | None = None) -> Balances:
     """A user's, in this transaction if there is one."""
     row = await (transaction or database()).fetchrow(
-        """SELECT coalesce(sum(a.balance) FILTER (WHERE a.kind = 'wallet'), 0)::bigint AS tokens,
-                  coalesce(-sum(a.balance) FILTER (WHERE a.kind = 'owed'), 0)::bigint AS owed_tokens,
-                  coalesce(sum(a.balance) FILTER (WHERE a.kind = 'earnings'), 0)::bigint AS earnings_tokens,
-                  coalesce(sum(h.held) FILTER (WHERE a.kind = 'earnings'), 0)::bigint AS held_tokens,
-                  coalesce(sum(a.balance) FILTER (WHERE a.kind = 'payout_transit'), 0)::bigint AS pending_payout_tokens
-             FROM ledger_accounts a
-             LEFT JOIN LATERAL (
-                  SELECT sum(p.amount) AS held FROM ledger_postings p
-                   WHERE a.kind = 'earnings' AND p.account_id = a.id AND p.amount > 0
-                     AND p.created_at > now() - make_interval(days => $2)
-             ) h ON true
-            WHERE a.user_id = $1""",
+        _BALANCES,
         *(UUID(user_id), hold_days),
     )
     assert row is not None
@@ -96,10 +114,11 @@ async def balances(user_id: str, *, hold_days: int, transaction: Transaction | N
 
 
 async def list_entries(user_id: str, *, after: Cursor | None, limit: int) -> list[EntryRow]:
-    """What moved a user's tokens, the latest first, by keyset. Page 1,000 costs what page 1 does."""
+    """What moved a user's tokens, the latest first, by keyset. Page 1,000 costs what page 1 does. What a payout has in
+    transit is out of their hands already."""
     place = "" if after is None else "AND (p.created_at, p.transfer_id) < ($3, $4)"
     rows = await database().fetch(
-        f"""WITH mine AS (SELECT id FROM ledger_accounts WHERE user_id = $1),
+        f"""WITH mine AS (SELECT id FROM ledger_accounts WHERE user_id = $1 AND kind <> 'payout_transit'),
                  latest AS (
                      SELECT p.transfer_id, p.created_at, sum(p.amount)::bigint AS tokens
                        FROM mine CROSS JOIN LATERAL (

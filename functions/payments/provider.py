@@ -1,4 +1,4 @@
-"""Stripe, and nothing else of it: what we ask and what we understand of the answers.
+"""Stripe, and how it is asked. `intents` asks of what comes in, `transfers` of what goes out.
 
 Every call has a deadline. stripe and httpx are imported when Stripe is called, not by every cold start. Nothing is
 retried here: whoever repeats a request repeats the call under the same key.
@@ -7,17 +7,18 @@ retried here: whoever repeats a request repeats the call under the same key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from functions.payments.movements import Movement, Payment
 from shared import telemetry
 from shared.http.problems import InvalidSignature, PaymentProviderUnavailable
 from shared.settings import settings
 
 if TYPE_CHECKING:
+    import httpx
     from stripe import StripeClient
 
 T = TypeVar("T")
@@ -25,92 +26,42 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 2.0
 SIGNED_SECONDS: Final = 300  # how old a signature may be: Stripe signs each delivery anew
 RETRY_SECONDS: Final = 5
-_PAGE: Final = 100  # the most that Stripe lists at once
-_NOT_FOUND: Final = 404
+PAGE: Final = 100  # the most that Stripe lists at once
+BAD_REQUEST: Final = 400
+SERVER_ERROR: Final = 500
+_UNAUTHORIZED: Final = 401
+NOT_FOUND: Final = 404
 _NOT_STORED: Final = {409, 429}
 
 
 class ProviderFailed(PaymentProviderUnavailable):
     """Stripe has answered, and not with what was asked for. It would repeat that for a day under the same key."""
 
+    def __init__(self, http_status: int, reason: str | None) -> None:
+        super().__init__(headers={"Retry-After": str(RETRY_SECONDS)})
+        self.http_status = http_status
+        self.reason = reason  # one of Stripe's codes, where it gave one
 
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A payment that the client may now confirm."""
+    @property
+    def is_definitive(self) -> bool:
+        """Nothing was done, and nothing will be, under that key. A failure of Stripe's own (5xx) does not say so, nor
+        does a refusal of our key, which passes, nor of a key that was used for something else."""
+        return BAD_REQUEST <= self.http_status < SERVER_ERROR and self.http_status != _UNAUTHORIZED
 
-    id: str
-    client_secret: str
 
+# Seconds since 1970, by the wall clock: others stand still while a process is stopped or frozen.
+_not_after: Final[ContextVar[float | None]] = ContextVar("not_after", default=None)
 
 _clients: Final[dict[asyncio.AbstractEventLoop, tuple[str, Any, Any]]] = {}
 
 
-async def create_intent(*, purchase_id: str, attempt: int, cents: int, currency: str) -> Intent:
-    """Ask for the payment of a purchase: for the same one, however often it is asked under the same attempt.
-
-    Raise ProviderFailed or PaymentProviderUnavailable; then it may exist all the same.
-    """
-    key = f"purchase:{purchase_id}" if attempt == 1 else f"purchase:{purchase_id}:{attempt}"
-    async with _asked() as client:
-        intent = await client.v1.payment_intents.create_async(
-            {
-                "amount": cents,
-                "currency": currency,
-                "automatic_payment_methods": {"enabled": True},
-                "capture_method": "automatic",  # so that a payment that succeeded has its balance transaction
-                "metadata": {"purchase_id": purchase_id, "stage": settings().stage},
-            },
-            {"idempotency_key": key},
-        )
-    return Intent(intent.id, intent.client_secret or "")
-
-
-async def find_intent(intent_id: str) -> Intent:
-    """A payment that there is already. Raise ProviderFailed or PaymentProviderUnavailable."""
-    async with _asked() as client:
-        intent = await client.v1.payment_intents.retrieve_async(intent_id)
-    return Intent(intent.id, intent.client_secret or "")
-
-
-async def find_payment(intent_id: str) -> Payment | None:
-    """What there is of a payment, all of it; None for one that Stripe does not know, or that is not a purchase of ours.
-
-    Raise ProviderFailed or PaymentProviderUnavailable.
-    """
-    async with _asked() as client:
-        try:
-            expanded: Any = {"expand": ["latest_charge.balance_transaction"]}
-            intent = (await client.v1.payment_intents.retrieve_async(intent_id, expanded)).to_dict()
-        except _stripe().InvalidRequestError as error:
-            if error.http_status == _NOT_FOUND:
-                return None
-            raise
-        metadata = intent["metadata"]
-        if "purchase_id" not in metadata:
-            return None
-        of_intent: Any = {"payment_intent": intent_id, "limit": _PAGE}
-        # One after the other: of two at once, one would run on after the other had failed.
-        refunds = await _all(client.v1.refunds.list_async, of_intent)
-        disputes = await _all(client.v1.disputes.list_async, of_intent)
-    return Payment(
-        id=intent["id"],
-        purchase_id=metadata["purchase_id"],
-        stage=metadata.get("stage", ""),
-        amount_cents=intent["amount"],
-        currency=intent["currency"],
-        livemode=intent["livemode"],
-        status=_status(intent),
-        movements=(*_of_charge(intent.get("latest_charge")), *_of_refunds(refunds), *_of_disputes(disputes)),
-    )
-
-
 def verify(body: bytes, signature: str) -> None:
     """Raise InvalidSignature for what Stripe has not signed with one of our secrets, just now."""
-    webhook = _stripe().WebhookSignature
+    webhook = library().WebhookSignature
     for secret in settings().stripe_webhook_secret:
         try:
             webhook.verify_header(body.decode(), signature, secret, SIGNED_SECONDS)
-        except (_stripe().SignatureVerificationError, ValueError, TypeError):  # beyond ASCII nothing is compared
+        except (library().SignatureVerificationError, ValueError, TypeError):  # beyond ASCII nothing is compared
             continue
         return
     raise InvalidSignature
@@ -128,22 +79,42 @@ def is_live() -> bool:
 
 
 @asynccontextmanager
-async def _asked() -> AsyncIterator[StripeClient]:
+async def asked() -> AsyncIterator[StripeClient]:
     """Stripe's client, for some calls inside one deadline. What goes wrong is ours to say."""
-    library = _stripe()
+    stripe = library()
     try:
         async with asyncio.timeout(settings().stripe_deadline_ms / 1000):
             yield _client()
-    except library.StripeError as error:
+    except stripe.StripeError as error:
         # Its message may quote what was sent: the kind has to do.
         telemetry.logger().warning("stripe: %s, HTTP %s, %s", type(error).__name__, error.http_status, error.code)
         # Without Stripe's request id it is some proxy's. A 409 is about an earlier call, a 429 stored nothing.
-        answered = error.request_id is not None and error.http_status not in _NOT_STORED
-        kind = ProviderFailed if answered else PaymentProviderUnavailable
-        raise kind(headers={"Retry-After": str(RETRY_SECONDS)}) from None
+        reused = isinstance(error, stripe.IdempotencyError)  # tells nothing of what was done under that key
+        if error.request_id is not None and error.http_status not in _NOT_STORED and not reused:
+            raise ProviderFailed(error.http_status or SERVER_ERROR, error.code) from None
+        raise PaymentProviderUnavailable(headers={"Retry-After": str(RETRY_SECONDS)}) from None
     except TimeoutError:
         telemetry.logger().warning("stripe: no answer within the deadline")
         raise PaymentProviderUnavailable(headers={"Retry-After": str(RETRY_SECONDS)}) from None
+
+
+@contextmanager
+def not_after(moment: float) -> Iterator[None]:
+    """Nothing is sent after that, in seconds since 1970, however long this process was stopped in between: it fails as
+    if Stripe could not be reached."""
+    reset = _not_after.set(moment)
+    try:
+        yield
+    finally:
+        _not_after.reset(reset)
+
+
+async def _refuse_late(_request: httpx.Request) -> None:
+    """The last thing before a request goes out."""
+    moment = _not_after.get()
+    if moment is not None and time.time() > moment:
+        telemetry.logger().warning("stripe: not sent, it is too late for it")
+        raise TimeoutError
 
 
 def _client() -> StripeClient:
@@ -157,53 +128,22 @@ def _client() -> StripeClient:
         for closed in [other for other in _clients if other.is_closed()]:
             del _clients[closed]
         deadline = settings().stripe_deadline_ms / 1000
-        http = _stripe().HTTPXClient(timeout=httpx.Timeout(deadline, connect=min(CONNECT_SECONDS, deadline)))
+        http = library().HTTPXClient(timeout=httpx.Timeout(deadline, connect=min(CONNECT_SECONDS, deadline)))
+        http._client_async.event_hooks = {"request": [_refuse_late]}  # noqa: SLF001 -- the SDK has no way to it
         addresses = {"api": base} if base else None
-        client = _stripe().StripeClient(key, base_addresses=addresses, max_network_retries=0, http_client=http)
+        client = library().StripeClient(key, base_addresses=addresses, max_network_retries=0, http_client=http)
         known = _clients[loop] = (f"{key} {base}", client, http)
     found: StripeClient = known[1]
     return found
 
 
-def _stripe() -> Any:
+def library() -> Any:
     import stripe  # noqa: PLC0415 -- half of a cold start, for those who pay
 
     return stripe
 
 
-async def _all(list_async: Callable[[Any], Awaitable[Any]], params: Any) -> list[dict[str, Any]]:
+async def every(list_async: Callable[[Any], Awaitable[Any]], params: Any) -> list[dict[str, Any]]:
     """Every page, the oldest first."""
     found = [item.to_dict() async for item in (await list_async(params)).auto_paging_iter()]
     return sorted(found, key=lambda one: (one["created"], one["id"]))
-
-
-def _status(intent: dict[str, Any]) -> str:
-    if intent["status"] == "succeeded":
-        return "paid"
-    return "failed" if intent["status"] == "canceled" or intent.get("last_payment_error") else "pending"
-
-
-def _of_charge(charge: dict[str, Any] | None) -> list[Movement]:
-    booked = charge["balance_transaction"] if charge else None
-    return [Movement(booked["id"], "purchase", booked["amount"], booked["fee"])] if booked else []
-
-
-def _of_refunds(refunds: list[dict[str, Any]]) -> list[Movement]:
-    """A refund takes money when it has a balance transaction; one that failed brings it back with another."""
-    found = []
-    for refund in refunds:
-        if taken := refund.get("balance_transaction"):
-            found.append(Movement(taken, "refund", -refund["amount"], 0))
-        if brought_back := refund.get("failure_balance_transaction"):
-            found.append(Movement(brought_back, "refund_reversed", refund["amount"], 0))
-    return found
-
-
-def _of_disputes(disputes: list[dict[str, Any]]) -> list[Movement]:
-    return [
-        Movement(
-            booked["id"], "dispute" if booked["amount"] < 0 else "dispute_reversed", booked["amount"], booked["fee"]
-        )
-        for dispute in disputes
-        for booked in dispute["balance_transactions"]
-    ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from functions.payments import packages, provider, repository
-from functions.payments.provider import Intent
+from functions.payments import intents, packages, provider, repository
+from functions.payments.intents import Intent
 from functions.payments.repository import PurchaseRow
 from functions.payments.schemas import Purchase, PurchaseIn, PurchaseOut
 from shared import telemetry
@@ -71,8 +71,8 @@ async def _begin(transaction: Transaction, user_id: str, wanted: PurchaseIn, sub
 async def _intent_of(begun: PurchaseRow) -> Intent:
     """The payment that a webhook has told us of before Stripe's answer did; otherwise the one to be made."""
     if begun.payment_intent_id is not None:
-        return await provider.find_intent(begun.payment_intent_id)
-    return await provider.create_intent(
+        return await intents.find_intent(begun.payment_intent_id)
+    return await intents.create_intent(
         purchase_id=begun.id, attempt=begun.attempt, cents=begun.price_cents, currency=begun.currency
     )
 

@@ -55,6 +55,7 @@ class Person:
     party: Party
     is_creator: bool
     is_active: bool
+    has_proven_address: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ async def lock_people(transaction: Transaction, *user_ids: str) -> dict[str, Per
     """Shared locks: those who are paid by many at once make nobody wait."""
     rows = await transaction.fetch(
         """SELECT u.id, u.username, u.display_name, u.is_creator, u.status = 'active' AS is_active,
+                  u.email_verified_at IS NOT NULL AS has_proven_address,
                   (SELECT c.avatar_url FROM creators c WHERE c.user_id = u.id) AS avatar_url
              FROM users u WHERE u.id = ANY($1) ORDER BY u.id FOR SHARE OF u""",
         [UUID(user_id) for user_id in user_ids],
@@ -76,6 +78,7 @@ async def lock_people(transaction: Transaction, *user_ids: str) -> dict[str, Per
             Party(str(row["id"]), row["username"], row["display_name"], row["avatar_url"]),
             is_creator=row["is_creator"],
             is_active=row["is_active"],
+            has_proven_address=row["has_proven_address"],
         )
         for row in rows
     }

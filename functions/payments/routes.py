@@ -8,7 +8,17 @@ from uuid import UUID
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 
-from functions.payments import balances, charges, decisions, history, purchases, webhooks
+from functions.payments import (
+    balances,
+    charges,
+    decisions,
+    history,
+    payout_accounts,
+    payouts,
+    purchases,
+    reconcile,
+    webhooks,
+)
 from functions.payments.packages import PACKAGES
 from functions.payments.schemas import (
     BalanceOut,
@@ -17,23 +27,34 @@ from functions.payments.schemas import (
     HistoryOut,
     PackageShown,
     PackagesOut,
+    PayoutAccountOut,
+    PayoutIn,
+    PayoutOut,
+    PayoutsOut,
     PurchaseIn,
     PurchaseOut,
     ReceivedOut,
+    ReconciledOut,
 )
 from shared import sessions
 from shared.cache.respond import respond
 from shared.http.problems import (
     AccountInactive,
     CreatorNotFound,
+    EmailUnverified,
     IdempotencyKeyMissing,
     IdempotencyKeyReused,
+    InsufficientEarnings,
     InsufficientTokens,
     InvalidCursor,
     InvalidSignature,
     MalformedJson,
+    NotACreator,
     NotFound,
+    OperatorRequired,
     PaymentProviderUnavailable,
+    PayoutAccountMissing,
+    PayoutInProgress,
     RequestInFlight,
     SelfCharge,
     Unauthenticated,
@@ -44,8 +65,10 @@ from shared.http.problems import (
 from shared.http.queries import PageQuery
 from shared.http.strict import strict_router
 from shared.limits.gate import Call, UserCall, gate, ungated
+from shared.limits.operators import is_secret, operator_gate
 from shared.limits.policies import API, PAYMENT, PUBLIC, TOKEN
 from shared.postgres.idempotency import Answer
+from shared.settings import settings
 
 router = strict_router("payments")
 
@@ -136,6 +159,56 @@ async def charge_tokens(
 ) -> Response:
     """Move tokens from the caller to a creator, exactly once per key."""
     return _answered(await charges.charge(call.user_id, body, key))
+
+
+@router.post(
+    "/payout-account",
+    status_code=201,
+    responses=problems(Unauthenticated, AccountInactive, NotACreator, PaymentProviderUnavailable, UpstreamUnavailable),
+)
+async def open_payout_account(call: Annotated[UserCall, gate(API, session=True)]) -> PayoutAccountOut:
+    """The account that the caller is paid to, made at the first time, and the page where it is set up."""
+    return await payout_accounts.open_account(call.user_id)
+
+
+@router.post(
+    "/payouts",
+    status_code=201,
+    response_model=PayoutOut,
+    responses=problems(
+        *_MONEY_PROBLEMS,
+        *(InsufficientEarnings, NotACreator, EmailUnverified, PayoutInProgress, PayoutAccountMissing),
+        PaymentProviderUnavailable,
+    ),
+)
+async def request_payout(
+    body: PayoutIn, call: Annotated[UserCall, gate(PAYMENT, session=True)], key: IdempotencyKey
+) -> Response:
+    """Pay some of the caller's earnings out to their account, exactly once per key."""
+    return _answered(await payouts.request(call.user_id, body, key))
+
+
+@router.get("/payouts", responses=problems(Unauthenticated, InvalidCursor, UpstreamUnavailable))
+async def list_payouts(
+    query: Annotated[PageQuery, Query()], call: Annotated[UserCall, gate(API, session=True)]
+) -> PayoutsOut:
+    """The caller's payouts, the latest first, and what has become of each."""
+    return await payouts.list_latest(call.user_id, query)
+
+
+def _is_scheduler(token: str) -> bool:
+    return is_secret(token, settings().cron_secret)
+
+
+@router.get(
+    "/reconcile",
+    name="reconcile_by_get",
+    responses=problems(OperatorRequired, PaymentProviderUnavailable, UpstreamUnavailable),
+)
+@router.post("/reconcile", responses=problems(OperatorRequired, PaymentProviderUnavailable, UpstreamUnavailable))
+async def reconcile_books(_: Annotated[Call, operator_gate(_is_scheduler)]) -> ReconciledOut:
+    """For the scheduler: finish what was left half done, and find what nobody told us of."""
+    return await reconcile.run()
 
 
 @router.post(

@@ -13,6 +13,7 @@ from shared.http.text import PLAIN, Body
 PackageId = Literal["t100", "t500", "t1000", "t5000"]
 ChargeKind = Literal["tip", "unlock", "call"]
 Tokens = Annotated[int, Field(ge=1, le=1_000_000)]
+PayoutTokens = Annotated[int, Field(ge=1000, le=2**31 // 5 - 1)]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500), PLAIN]
 
 
@@ -114,6 +115,50 @@ class ChargeOut(BaseModel):
     balance: Balance
 
 
+class PayoutIn(Body):
+    tokens: PayoutTokens
+
+
+class Payout(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    status: Literal["requested", "reserved", "submitted", "paid", "failed", "reversed"]
+    tokens: int
+    amount_cents: int
+    currency: str
+    created_at: datetime
+
+
+class PayoutOut(BaseModel):
+    success: Literal[True] = True
+    payout: Payout
+
+
+class PayoutsOut(BaseModel):
+    success: Literal[True] = True
+    payouts: list[Payout]
+    next_cursor: str | None
+
+
+class PayoutAccount(BaseModel):
+    status: Literal["pending", "active", "closed"]
+    onboarding_url: str = Field(description="Stripe's own page, good for minutes: ask again when it is needed again.")
+
+
+class PayoutAccountOut(BaseModel):
+    success: Literal[True] = True
+    payout_account: PayoutAccount
+
+
+class ReconciledOut(BaseModel):
+    success: Literal[True] = True
+    resumed: int = Field(description="Payouts that were sent again.")
+    settled: int = Field(description="Purchases and payouts that were brought up to what Stripe has of them.")
+    failed: int = Field(description="Payouts that came to nothing: their tokens were given back.")
+    drained: int = Field(description="Rows of cached values that were dropped late.")
+
+
 class ReceivedOut(BaseModel):
     success: Literal[True] = True
     received: Literal[True] = True
@@ -123,10 +168,11 @@ EventText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,255}$")]
 
 
 class EventObject(BaseModel):
-    """As much of what an event is about as may say which payment to look at: others have other shapes."""
+    """As much of what an event is about as may say what to look at: others have other shapes."""
 
     id: Any = None
     payment_intent: Any = None
+    transfer_group: Any = None
 
 
 class EventData(BaseModel):

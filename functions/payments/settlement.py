@@ -29,8 +29,8 @@ def mismatch(purchase: PurchaseRow, payment: Payment) -> str | None:
     return None
 
 
-async def settle(transaction: Transaction, purchase: PurchaseRow, payment: Payment) -> None:
-    """Book what is new. The purchase is locked by this transaction."""
+async def settle(transaction: Transaction, purchase: PurchaseRow, payment: Payment) -> bool:
+    """Book what is new; return whether anything was. The purchase is locked by this transaction."""
     known = await repository.known_movements(transaction, purchase.id)
     new = [movement for movement in payment.movements if movement.id not in known]
     returned_cents = purchase.returned_cents
@@ -44,10 +44,12 @@ async def settle(transaction: Transaction, purchase: PurchaseRow, payment: Payme
         returned_cents = booking.returned_cents
         balances.forget(transaction, purchase.user_id)
     status = _status(purchase, payment, [*known.values(), *new], returned_cents)
-    if (status, returned_cents, payment.id) != (purchase.status, purchase.returned_cents, purchase.payment_intent_id):
-        await repository.set_outcome(
-            transaction, purchase.id, intent_id=payment.id, status=status, returned_cents=returned_cents
-        )
+    if (status, returned_cents, payment.id) == (purchase.status, purchase.returned_cents, purchase.payment_intent_id):
+        return bool(new)
+    await repository.set_outcome(
+        transaction, purchase.id, intent_id=payment.id, status=status, returned_cents=returned_cents
+    )
+    return True
 
 
 class _Booking:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from shared import cold_start, snapshot, telemetry
+from shared.http import schedule
 from shared.http.edge import Edge
 from shared.http.problems import (
     MEDIA_TYPE,
@@ -28,10 +29,11 @@ from shared.settings import Platform, settings
 _MOST_FIELD_ERRORS: Final = 20  # enough to mend a form by; a hostile body does not choose the answer's length
 
 
-def create_app(name: str, router: APIRouter, *, needs: tuple[str, ...] = ()) -> FastAPI:
+def create_app(name: str, router: APIRouter, *, needs: tuple[str, ...] = (), scheduled: str | None = None) -> FastAPI:
     """The ASGI application of the function `name`; its document is at `/<name>/openapi.json`.
 
     `needs` are the settings that it cannot serve without. Raise SettingsInvalid when a deployed one is unset.
+    `scheduled` is the path that the platform asks for every minute.
     """
     if settings().deployed:
         settings().require("identity_hmac_key", *needs)
@@ -49,6 +51,7 @@ def create_app(name: str, router: APIRouter, *, needs: tuple[str, ...] = ()) -> 
             RequestValidationError: _on_validation_error,
         },
     )
+    app.state.scheduled = scheduled
     app.add_middleware(Edge)
     app.router.routes.extend(router.routes)  # not include_router: it matches every request in a second, lazy layer
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way FastAPI documents
@@ -69,6 +72,8 @@ def lambda_entry(app: FastAPI) -> Callable[[dict[str, Any], Any], dict[str, Any]
     def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if not adapter:
             prepare()
+        if app.state.scheduled and schedule.is_scheduled(event):
+            return schedule.run(adapter[0], app.state.scheduled, event, context)
         return adapter[0](event, context)
 
     if settings().platform is Platform.LAMBDA:

@@ -115,8 +115,16 @@ class InvalidCode(Problem):
     )
 
 
+class OperatorRequired(Problem):
+    code, status, detail = Code.OPERATOR_REQUIRED, 401, "This is for operators: their token is missing or wrong."
+
+
 class InsufficientTokens(Problem):
     code, status, detail = Code.INSUFFICIENT_TOKENS, 402, "There are not enough tokens for this."
+
+
+class InsufficientEarnings(Problem):
+    code, status, detail = Code.INSUFFICIENT_EARNINGS, 402, "There are not enough earnings to pay out yet."
 
 
 class Forbidden(Problem):
@@ -125,6 +133,10 @@ class Forbidden(Problem):
 
 class NotACreator(Problem):
     code, status, detail = Code.NOT_A_CREATOR, 403, "Only creators may do this."
+
+
+class EmailUnverified(Problem):
+    code, status, detail = Code.EMAIL_UNVERIFIED, 403, "This needs a verified e-mail address."
 
 
 class AccountInactive(Problem):
@@ -153,6 +165,14 @@ class MethodNotAllowed(Problem):
 
 class RequestInFlight(Problem):
     code, status, detail = Code.REQUEST_IN_FLIGHT, 409, "A request with this Idempotency-Key is being worked on."
+
+
+class PayoutInProgress(Problem):
+    code, status, detail = Code.PAYOUT_IN_PROGRESS, 409, "A payout is under way: one at a time."
+
+
+class PayoutAccountMissing(Problem):
+    code, status, detail = Code.PAYOUT_ACCOUNT_MISSING, 409, "There is no account yet that can be paid out to."
 
 
 class BodyTooLarge(Problem):

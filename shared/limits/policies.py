@@ -6,7 +6,7 @@ guesses however many addresses guess, `user` one signed-in person wherever they 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -46,5 +46,8 @@ UPLOAD: Final = Policy("upload", 30, 3600, (Tier.USER,), WhenOut.LOCAL)
 ANALYTICS: Final = Policy("analytics", 200, 60, (Tier.USER,), WhenOut.LOCAL)
 API: Final = Policy("api", 300, 60, (Tier.USER_ELSE_IP,), WhenOut.LOCAL)
 PUBLIC: Final = Policy("public", 1000, 60, (Tier.IP,), WhenOut.LOCAL)
+
+# Of those who guess an operator's token: by address alone, whatever their body claims.
+OPERATOR_GUESSES: Final = replace(AUTH, tiers=(Tier.IP,))
 
 ALL: Final = (AUTH, PAYMENT, TOKEN, STREAMING, UPLOAD, ANALYTICS, API, PUBLIC)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from shared import telemetry
 from shared.http.problems import IdempotencyKeyReused, RequestInFlight
-from shared.postgres.transaction import Transaction
+from shared.postgres.transaction import Begin, Transaction
 
 KEPT_DAYS: Final = 30
 RETRY_SECONDS: Final = 1  # for whoever meets another at work: most take milliseconds, and asking again costs little
@@ -100,6 +100,20 @@ async def give_up(transaction: Transaction, operation: Operation) -> None:
 async def record(transaction: Transaction, operation: Operation, answer: Answer) -> None:
     """Have every repeat answered like this when the transaction commits."""
     await _put(transaction, operation, None, None, answer)
+
+
+async def purge(begin: Begin, *, limit: int) -> int:
+    """Forget keys that are past their KEPT_DAYS; return how many, `limit` at the most."""
+    async with begin() as transaction:
+        rows = await transaction.fetch(
+            """DELETE FROM idempotency_keys WHERE (user_id, route, key) IN (
+                   SELECT user_id, route, key FROM idempotency_keys
+                    WHERE created_at < now() - make_interval(days => $1)
+                    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+                RETURNING key""",
+            *(KEPT_DAYS, limit),
+        )
+    return len(rows)
 
 
 async def _put(

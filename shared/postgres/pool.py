@@ -88,6 +88,11 @@ class Database:
         async with self.transaction() as transaction:
             return await transaction.fetchrow(sql, *arguments)
 
+    async def fetch_writing(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Some rows, from a statement that also writes, in a transaction of its own."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, *arguments)
+
     async def close(self) -> None:
         """Drop every connection. The database can be used again: it will connect anew."""
         pool, loop, self._pool, self._loop = self._pool, self._loop, None, None

@@ -8,40 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from tests.architecture.layers import LAYERS
 from tests.architecture.source import Module, is_or_is_in, modules
 
 MAX_FILE_LINES: Final = 250
-MAX_SHARED_LINES: Final = 3000
+MAX_SHARED_LINES: Final = 3500
 KEY_REGISTRY: Final = Path("shared/upstash/keys.py")
 NUMBER_REGISTRIES: Final = {KEY_REGISTRY, Path("shared/cache/spaces.py"), Path("shared/limits/policies.py")}
-
-# A service by its nouns, where one file would be too long: what routes may call.
-NOUNS: Final = {"accounts", "codes", "balances", "charges", "decisions", "history", "packages", "purchases", "webhooks"}
-BOOKS: Final = {"ledger", "ledger_repository", "repository"}
-
-# What each layer of a function may import of that function. `checks` is ready's: its routes and rules in one.
-LAYERS: Final = {
-    "app": {"routes", "checks"},
-    "routes": {"service", "schemas", *NOUNS},
-    "service": {"repository", "schemas"},
-    "accounts": {"repository", "schemas", "passwords", "mail", "messages"},  # a service by nouns
-    "codes": {"repository", "schemas", "accounts", "mail", "messages"},
-    "charges": {*BOOKS, "schemas", "balances", "decisions", "packages"},
-    "purchases": {"repository", "schemas", "packages", "provider"},
-    "webhooks": {"repository", "schemas", "movements", "provider", "settlement"},
-    "settlement": {*BOOKS, "balances", "movements", "provider"},
-    "balances": {"ledger_repository", "schemas"},
-    "history": {"ledger_repository", "schemas"},
-    "decisions": set(),
-    "provider": {"movements"},
-    "ledger": set(),  # plain arithmetic, which its repository takes its types from
-    "ledger_repository": {"ledger", "repository"},
-    "repository": {"ledger", "movements", "packages"},
-    "movements": set(),
-    "packages": set(),
-    "schemas": set(),
-    "checks": set(),
-}
 
 # Libraries that one place alone imports, so that it alone decides how they are used and who pays for them.
 OWNERS: Final = {
@@ -150,7 +123,7 @@ def apps_are_two_lines(root: Path) -> list[str]:
 
 
 def files_are_short(root: Path) -> list[str]:
-    """250 lines is the stop sign: one reason to open a file. shared/ has 3,000 of code in all (decision 0008)."""
+    """250 lines is the stop sign: one reason to open a file. shared/ has 3,500 of code in all (decision 0008)."""
     every = modules(root, "functions", "shared", "tools", "tests")
     broken = [f"{m.path} has {m.lines} lines" for m in every if m.lines > MAX_FILE_LINES]
     total = sum(module.code_lines for module in every if module.path.parts[0] == "shared")

@@ -24,7 +24,8 @@ def test_file_says_what_the_routes_say(file: Path) -> None:
 
 def test_every_route_of_fastapi_is_in_serverless_yml_and_no_other() -> None:
     functions = yaml.safe_load((ROOT / "serverless.yml").read_text().replace("!Sub ", ""))["functions"]
-    events = {(name, event["httpApi"]) for name, said in functions.items() for event in said["events"]}
+    every = [(name, event) for name, said in functions.items() for event in said["events"]]
+    events = {(name, event["httpApi"]) for name, event in every if "httpApi" in event}
     assert {said for said in events if not said[1].startswith(("ANY", "*"))} == {
         (route.function, f"{route.method} {route.path}") for route in TABLE
     }
@@ -62,5 +63,15 @@ def test_new_route_is_a_drift() -> None:
     assert "      - httpApi: POST /creators/{username}/wave\n" in files[Path("serverless.yml")]
     assert "build/lambda/waves.zip" not in files[Path("serverless.yml")], "the folder is a parameter"
     assert {"source": "/waves/:path*", "destination": {"service": "waves"}} in vercel_config(
-        route_table({"waves": app})
+        route_table({"waves": app}), {}
     )["rewrites"]
+
+
+def test_what_is_scheduled_is_asked_every_minute_on_both_platforms() -> None:
+    functions = yaml.safe_load((ROOT / "serverless.yml").read_text().replace("!Sub ", ""))["functions"]
+    every_minute = {"schedule": "rate(1 minute)"}
+    assert [name for name, said in functions.items() if every_minute in said["events"]] == ["payments"]
+    crons = json.loads((ROOT / "vercel.json").read_text())["crons"]
+    assert crons == [{"path": "/payments/reconcile", "schedule": "* * * * *"}]
+    assert Route("payments", "/payments/reconcile", "GET") in TABLE, "Vercel's cron asks with GET"
+    assert Route("payments", "/payments/reconcile", "POST") in TABLE, "and Lambda's schedule with POST"

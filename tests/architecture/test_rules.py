@@ -83,10 +83,10 @@ def test_every_rule_has_something_that_breaks_it() -> None:
 
 
 def test_shared_has_a_limit_in_all(small_tree: Path) -> None:
-    for number in range(13):
+    for number in range(15):
         _write(small_tree / f"shared/part_{number}.py", "x = 1\n" * 240)
 
-    assert rules.files_are_short(small_tree) == ["shared/ has 3122 lines of code"]
+    assert rules.files_are_short(small_tree) == ["shared/ has 3602 lines of code"]
 
 
 def _write(file: Path, text: str) -> None:

@@ -22,6 +22,7 @@ ELSEWHERE: Final = "ready"  # answers what is no function's path, so that it is 
 
 MARKER: Final = "# From here to the end: written by `make platforms` from the routes.\n"
 _SECONDS: Final = 25  # as in serverless.yml
+_EVERY_MINUTE: Final = "* * * * *"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,7 +45,13 @@ def route_table(apps: dict[str, FastAPI]) -> list[Route]:
     )
 
 
-def serverless_functions(table: list[Route]) -> str:
+def schedule_table(apps: dict[str, FastAPI]) -> dict[str, str]:
+    """What the platform is to ask for every minute: a path, by its function."""
+    asked = {name: getattr(app.state, "scheduled", None) for name, app in sorted(apps.items())}
+    return {name: path for name, path in asked.items() if path}
+
+
+def serverless_functions(table: list[Route], scheduled: dict[str, str]) -> str:
     """The end of serverless.yml.
 
     Each route by itself, for its own metrics, and for each path whatever other method: HEAD, a preflight, and what the
@@ -66,10 +73,12 @@ def serverless_functions(table: list[Route]) -> str:
             lines += [f"      - httpApi: {method} {path}\n" for method in [*methods, "ANY"]]
         if function == ELSEWHERE:
             lines.append('      - httpApi: "*"\n')
+        if function in scheduled:  # its own event, which needs no token: only this account can send it
+            lines.append("      - schedule: rate(1 minute)\n")
     return "".join(lines)
 
 
-def vercel_config(table: list[Route]) -> dict[str, Any]:
+def vercel_config(table: list[Route], scheduled: dict[str, str]) -> dict[str, Any]:
     """vercel.json: a service for each function, and the first segments of its paths (decision 0011)."""
     areas = sorted({(route.path.split("/")[1], route.function) for route in table})
     return {
@@ -80,6 +89,8 @@ def vercel_config(table: list[Route]) -> dict[str, Any]:
             *({"source": f"/{area}/:path*", "destination": {"service": function}} for area, function in areas),
             {"source": "/(.*)", "destination": {"service": ELSEWHERE}},
         ],
+        # Asked with GET, and with CRON_SECRET as its bearer.
+        "crons": [{"path": path, "schedule": _EVERY_MINUTE} for path in scheduled.values()],
     }
 
 
@@ -99,14 +110,14 @@ def _service(function: str) -> dict[str, Any]:
 
 def platform_files(apps: dict[str, FastAPI], root: Path = ROOT) -> dict[Path, str]:
     """What every file that `make platforms` writes has to say, by its path from the root."""
-    table = route_table(apps)
+    table, scheduled = route_table(apps), schedule_table(apps)
     by_hand, marker, _ = (root / SERVERLESS).read_text(encoding="utf-8").partition(MARKER)
     if not marker:
         raise ValueError(f"{SERVERLESS} has lost the line {MARKER!r}")
     versions = {Path("functions", name, ".python-version"): f"{VERSION}\n" for name in apps}
     return {
-        SERVERLESS: by_hand + serverless_functions(table),
-        VERCEL: json.dumps(vercel_config(table), indent=2) + "\n",
+        SERVERLESS: by_hand + serverless_functions(table, scheduled),
+        VERCEL: json.dumps(vercel_config(table, scheduled), indent=2) + "\n",
         **versions,
     }
 

@@ -40,7 +40,7 @@ _CHARGED: Final = (
         *_DECIDED,
         "sql WITH transfer AS INSERT",
         "sql INSERT INTO charges transfer_id",
-        "sql SELECT coalesce sum a.balance",
+        "sql WITH young AS SELECT",
     ),
     *(_RECORD, "sql INSERT INTO cache_outbox keys", COMMIT, *_DROP),
 )

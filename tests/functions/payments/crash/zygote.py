@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import httpx
 
-from functions.payments import provider
+from functions.payments import intents
 from functions.payments.app import app
 from shared.http.problems import PaymentProviderUnavailable
 from shared.postgres import pool
@@ -56,7 +56,7 @@ async def _warm_up() -> None:
     """What is imported and made at first use is so before the forks: half of what a child would take."""
     os.environ["STRIPE_API_BASE"] = "http://127.0.0.1:1"  # where nobody listens
     with contextlib.suppress(PaymentProviderUnavailable):
-        await provider.find_payment("pi_nobody")
+        await intents.find_payment("pi_nobody")
     await _serve({"method": "GET", "path": "/payments/packages", "headers": {}, "body": ""})
 
 
