@@ -18,7 +18,7 @@ from tests import pgbouncer
 from tests.pgbouncer import PgBouncer
 from tests.support import close_clients, forget_process_state, serve_functions
 from tests.tls import contexts
-from tools.local.demo import load_demo
+from tools.local.demo import load_demo, seed_stripe
 from tools.local.mailbox import Mailbox
 from tools.local.postgres import LocalPostgres
 from tools.local.process import ENDS_WITH_PARENT, end_with_parent
@@ -135,8 +135,9 @@ async def post() -> AsyncIterator[Post]:
 
 @pytest.fixture
 async def stripe() -> AsyncIterator[FakeStripe]:
-    """A Stripe with nothing in it, whose webhooks leave at once and are tried again almost at once."""
+    """A Stripe that knows the demo's creators, whose webhooks leave at once and are tried again almost at once."""
     async with FakeStripe(delay_seconds=0) as fake:
+        seed_stripe(fake)
         fake.webhooks.first_backoff_seconds = 0.02
         yield fake
 
@@ -149,7 +150,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatc
         *("UPSTASH_KEY_PREFIX", "DATABASE_URL", "ALLOWED_ORIGINS", "PROFILE_CDN_SECONDS", "STAGE", "VERCEL"),
         *("VERCEL_ENV", "AWS_LAMBDA_FUNCTION_NAME", "TRUSTED_EDGE", "EDGE_SECRET", "IDENTITY_HMAC_KEY"),
         *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
-        *("STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
+        *("STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS", "PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
     ):
         monkeypatch.delenv(name, raising=False)
     forget_process_state()
@@ -171,6 +172,7 @@ async def digis(
     fresh_process.setenv("STRIPE_API_BASE", stripe.url)
     fresh_process.setenv("STRIPE_SECRET_KEY", "sk_test_local")
     fresh_process.setenv("STRIPE_WEBHOOK_SECRET", stripe.webhook_secret)
+    fresh_process.setenv("CRON_SECRET", "cron-local")
     fresh_process.setenv("SMTP_URL", post.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_URL", rest.url)
     fresh_process.setenv("UPSTASH_REDIS_REST_TOKEN", "local")

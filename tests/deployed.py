@@ -10,4 +10,6 @@ DEPLOYED_KEYS = {
     "MAIL_FROM": "no-reply@digis.test",
     "STRIPE_SECRET_KEY": "sk_test_local",
     "STRIPE_WEBHOOK_SECRET": "whsec_local",
+    "PAYOUT_ACCOUNT_URL": "https://app.digis.example/earnings",
+    "CRON_SECRET": "cron-local",
 }

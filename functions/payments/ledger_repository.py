@@ -20,7 +20,8 @@ ENTRIES: Final = "entries"  # the latest first
 
 
 # Held are the earnings of the last days, less what a payout gave back, whose days were over; and of what is older, the
-# part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last.
+# part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last, as far as it is not
+# paid out already (the oldest first).
 _BALANCES: Final = """
     WITH young AS (
         SELECT coalesce(sum(p.amount), 0) AS tokens FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
@@ -28,13 +29,17 @@ _BALANCES: Final = """
            AND p.created_at > now() - make_interval(days => $2)
            AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)
     ), unpaid AS (
-        SELECT coalesce(sum(c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens)), 0) AS tokens
+        SELECT coalesce(sum(least(c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens), greatest(mine.balance - (
+                   SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p
+                    WHERE p.account_id = mine.id AND p.amount > 0 AND p.created_at > c.created_at
+                      AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)
+               ), 0))), 0) AS tokens
           FROM ledger_accounts debtor CROSS JOIN LATERAL (
                SELECT g.creator_id, g.tokens, g.fee_tokens, g.created_at,
                       least(g.tokens, -debtor.balance - (sum(g.tokens) OVER latest - g.tokens)) AS unpaid
                  FROM charges g WHERE g.payer_id = debtor.user_id
                WINDOW latest AS (ORDER BY g.created_at DESC, g.id DESC ROWS UNBOUNDED PRECEDING)
-          ) c
+          ) c JOIN ledger_accounts mine ON mine.user_id = $1 AND mine.kind = 'earnings'
          WHERE debtor.kind = 'owed' AND debtor.balance < 0 AND c.creator_id = $1 AND c.unpaid > 0
            AND EXISTS (SELECT FROM charges m WHERE m.creator_id = $1 AND m.payer_id = debtor.user_id)
            AND c.created_at <= now() - make_interval(days => $2)

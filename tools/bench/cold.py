@@ -96,6 +96,8 @@ def _env(url: str, task: Path) -> dict[str, str]:
         "MAIL_FROM": "no-reply@digis.test",
         "STRIPE_SECRET_KEY": "sk_test_local",
         "STRIPE_WEBHOOK_SECRET": "whsec_local",
+        "PAYOUT_ACCOUNT_URL": "https://app.digis.example/earnings",
+        "CRON_SECRET": "cron-local",
         "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
         "UPSTASH_REDIS_REST_URL": url,
         "UPSTASH_REDIS_REST_TOKEN": "local",

@@ -1,7 +1,7 @@
 """Demo data: two fans and fifty creators, the same on every laptop.
 
-Loading again changes nothing, whatever the user did to the rows meanwhile. Payout accounts are not here yet: they come
-with payouts.
+Loading again changes nothing, whatever the user did to the rows meanwhile. What they have at Stripe is there only where
+Stripe is the fake one (`seed_stripe`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import asyncpg
 
 from functions.auth import passwords
 from tools.local.demo_money import load_money
+from tools.local.demo_stripe import load_payees, seed
+from tools.local.stripe.server import FakeStripe
 
 _NAMESPACE: Final = UUID("d1615000-0000-4000-8000-000000000000")
 _BEGINNING: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -50,8 +52,8 @@ class DemoCounts:
     charges: int
 
 
-async def load_demo(url: str) -> DemoCounts:
-    """Insert what is missing of the demo data, in one transaction."""
+async def load_demo(url: str, *, payees: bool = True) -> DemoCounts:
+    """Insert what is missing of the demo data, in one transaction; `payees`: with accounts and funds at Stripe."""
     connection = await asyncpg.connect(url, timeout=10, statement_cache_size=0)
     try:
         async with connection.transaction():
@@ -60,9 +62,16 @@ async def load_demo(url: str) -> DemoCounts:
             await _set_passwords(connection)
             fans, makers = [demo_id(name) for name in _FANS], [demo_id(name) for name in _NAMES]
             charges = await load_money(connection, _NAMESPACE, fans, makers)
+            if payees:
+                await load_payees(connection, _NAMESPACE, dict(zip(_NAMES, makers, strict=True)))
     finally:
         await connection.close(timeout=10)
     return DemoCounts(len(new), len(creators), charges)
+
+
+def seed_stripe(fake: FakeStripe) -> None:
+    """Have the fake Stripe know the demo's creators, and the funds that they are paid from."""
+    seed(fake, _NAMES)
 
 
 def demo_id(username: str) -> UUID:

@@ -11,6 +11,8 @@ from typing import Final
 DEFAULT_DATA: Final = Path(".digis")
 UPSTASH_PORT: Final = 8079
 UPSTASH_TOKEN: Final = "local"  # noqa: S105 -- of a server on loopback with nothing in it
+CRON_SECRET: Final = "cron-local"  # noqa: S105 -- likewise
+PAYOUT_ACCOUNT_URL: Final = "http://127.0.0.1:8787/docs"  # where the fake's onboarding page leads back to
 STRIPE_KEY: Final = "sk_test_local"
 STRIPE_WEBHOOK_SECRET: Final = "whsec_local"  # noqa: S105 -- likewise
 

@@ -17,8 +17,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tools.local.demo import load_demo
-from tools.local.env_file import STRIPE_KEY, STRIPE_WEBHOOK_SECRET, UPSTASH_PORT, UPSTASH_TOKEN
+from tools.local.demo import load_demo, seed_stripe
+from tools.local.env_file import (
+    CRON_SECRET,
+    PAYOUT_ACCOUNT_URL,
+    STRIPE_KEY,
+    STRIPE_WEBHOOK_SECRET,
+    UPSTASH_PORT,
+    UPSTASH_TOKEN,
+)
 from tools.local.gateway import UnknownFault
 from tools.local.mailbox import Mailbox
 from tools.local.postgres import LocalPostgres
@@ -37,7 +44,7 @@ _GIVEN: Final = (
     *("DATABASE_URL", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "KV_REST_API_URL", "KV_REST_API_TOKEN"),
     *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
     *("PROFILE_CDN_SECONDS", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
-    *("STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS"),
+    *("STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS", "PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
 )
 _STRIPE: Final = ("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 _WEBHOOKS: Final = "/payments/webhooks/stripe"
@@ -91,6 +98,8 @@ class Stack:
             "SESSION_KEYS": f"k1:{_kept_secret(self.data / 'session.key')}",
             "OTP_PEPPER": _kept_secret(self.data / "otp.key"),
             "MAIL_FROM": "no-reply@digis.test",
+            "PAYOUT_ACCOUNT_URL": PAYOUT_ACCOUNT_URL,
+            "CRON_SECRET": CRON_SECRET,
         }
         self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
         _write_env(self.data / "env", self.env)
@@ -203,7 +212,9 @@ class Stack:
         for applied in await migrate(self.owner_url):
             self.report(f"applied {applied.name} ({applied.milliseconds} ms)")
         if demo:
-            counts = await load_demo(self.owner_url)
+            if self.stripe is not None:
+                seed_stripe(self.stripe)
+            counts = await load_demo(self.owner_url, payees=self.stripe is not None)
             if counts.users or counts.charges:
                 made = f"{counts.users} users, {counts.creators} of them creators, {counts.charges} charges"
                 self.report(f"loaded demo data: {made}")

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from functions.payments.ledger import House, Position, Returned
+from tests.functions.payments.audit_payouts import audit_payouts
 from tools.local.stripe.server import FakeStripe
 
 _SUMS = """
@@ -53,6 +54,7 @@ async def audit(url: str, stripe: FakeStripe) -> list[str]:
         broken: list[str] = []
         for sql in (_SUMS, _BALANCES, _SIGNS, _BOTH, _CHARGES, _EMPTY):
             broken += [row["broken"] for row in await connection.fetch(sql)]
+        broken += await audit_payouts(connection, stripe)
         return [*broken, *await _against_stripe(connection, stripe), *await _losses(connection)]
     finally:
         await connection.close(timeout=5)

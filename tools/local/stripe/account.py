@@ -82,6 +82,12 @@ class Account:
         self.store.put(kind, made)
         return made
 
+    def rename(self, made: Json, object_id: str) -> None:
+        """Give a new object an id of one's own choice, before anybody has seen the other."""
+        self.store.remove(made["object"], made["id"])
+        made["id"] = object_id
+        self.store.put(made["object"], made)
+
     def changed(self, changed: Json) -> None:
         self.store.put(changed["object"], changed)
 

@@ -71,6 +71,14 @@ class Dashboard:
         """Add to the available balance without a payment."""
         return self._act(lambda: topups.top_up(self._account, cents, currency))
 
+    def plant_account(self, account_id: str) -> Json:
+        """An account of this id that was onboarded long ago; nobody is told."""
+        return self._act(lambda: accounts.plant(self._account, account_id))
+
+    def plant_funds(self, transaction_id: str, cents: int) -> Json:
+        """So many cents that were added long ago, by a balance transaction of this id; nobody is told."""
+        return self._act(lambda: topups.plant(self._account, transaction_id, cents))
+
     @property
     def funds_available_after_seconds(self) -> int:
         """How long the funds of the payments from now on are pending."""
