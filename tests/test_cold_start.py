@@ -107,3 +107,15 @@ functions.creators.app.app.openapi()
 print(OpenAPI.__pydantic_complete__)
 """
     assert _after_import(code) == "False True False\nTrue"
+
+
+def test_metrics_are_imported_by_whoever_has_some() -> None:
+    code = """
+import sys, functions.payments.app
+from shared import telemetry
+print("aws_lambda_powertools.metrics" in sys.modules)
+telemetry.measure(LedgerDriftCents=0)
+print("aws_lambda_powertools.metrics" in sys.modules)
+"""
+    before, _, after = _after_import(code, AWS_LAMBDA_FUNCTION_NAME="x", **SECRETS).splitlines()
+    assert (before, after) == ("False", "True")

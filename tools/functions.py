@@ -25,7 +25,7 @@ def function_names() -> list[str]:
 def cold_event(name: str) -> Path:
     """The event that a cold start of this function is measured and judged with: a GET that the cache can answer."""
     events = sorted((ROOT / "tests" / "events").glob("*.json"))
-    routes = {json.loads(file.read_text())["routeKey"]: file for file in events}
+    routes = {json.loads(file.read_text()).get("routeKey", ""): file for file in events}
     best = _COLD.get(name)
     return routes[best or next(route for route in routes if route.startswith(f"GET /{name}"))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import zipfile
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 
 from tests.artefacts.conftest import Artefacts
 from tests.artefacts.environment import new_session, settings_of
-from tests.artefacts.requests import asked_of
+from tests.artefacts.requests import EVENTS, asked_of
 from tests.artefacts.runtime_api import RuntimeApi
 from tests.aws import local_aws
 from tests.conftest import Services
@@ -35,25 +36,28 @@ BUDGET = 9
 
 
 @asynccontextmanager
-async def _booted(artefacts: Artefacts, function: str, **env: str) -> AsyncIterator[RuntimeApi]:
-    """The function's runtime, waiting for events."""
+async def _booted(
+    artefacts: Artefacts, function: str, env: dict[str, str], output: Path = Path(os.devnull)
+) -> AsyncIterator[RuntimeApi]:
+    """The function's runtime, waiting for events. What it prints goes to a file, as it prints it."""
     api = RuntimeApi()
     async with Listener(api) as listener:
-        process = await asyncio.create_subprocess_exec(
-            *(find_python(), "-m", "awslambdaric", f"functions.{function}.app.lambda_handler"),
-            cwd=artefacts.unpacked[function],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": f"{artefacts.unpacked[function]}:{artefacts.runtime}",
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "AWS_LAMBDA_RUNTIME_API": listener.url.removeprefix("http://"),
-                "AWS_LAMBDA_FUNCTION_NAME": f"digis-{function}",
-                "AWS_REGION": "eu-central-1",
-                **env,
-            },
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with output.open("wb") as printed:
+            process = await asyncio.create_subprocess_exec(
+                *(find_python(), "-m", "awslambdaric", f"functions.{function}.app.lambda_handler"),
+                cwd=artefacts.unpacked[function],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": f"{artefacts.unpacked[function]}:{artefacts.runtime}",
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "AWS_LAMBDA_RUNTIME_API": listener.url.removeprefix("http://"),
+                    "AWS_LAMBDA_FUNCTION_NAME": f"digis-{function}",
+                    "AWS_REGION": "eu-central-1",
+                    **env,
+                },
+                stdout=printed,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
         try:
             yield api
         finally:
@@ -72,7 +76,7 @@ async def test_zip_answers_each_of_its_routes_twice_over_one_connection(
     function: str,
 ) -> None:
     env = settings_of(services, rest, database_name) | {"STRIPE_API_BASE": stripe.url}
-    async with _booted(artefacts, function, **env) as api:
+    async with _booted(artefacts, function, env) as api:
         for asked in asked_of(function):
             event = asked.with_session(await new_session(env, "luna")).event
             answers = [await api.invoke(event) for _ in range(2)]
@@ -82,11 +86,50 @@ async def test_zip_answers_each_of_its_routes_twice_over_one_connection(
     assert rest.connections == 1
 
 
+def _metrics(output: Path) -> list[dict[str, float]]:
+    """What CloudWatch would read in a function's output, a line each."""
+    lines = [json.loads(line) for line in output.read_text().splitlines() if '"CloudWatchMetrics"' in line]
+    assert {(line["service"], line["_aws"]["CloudWatchMetrics"][0]["Namespace"]) for line in lines} <= {
+        ("test", "Digis")
+    }
+    return [{name: found[0] for name, found in line.items() if isinstance(found, list)} for line in lines]
+
+
+async def test_scheduled_event_leaves_metrics_and_fails_with_stripe_out(
+    artefacts: Artefacts,
+    services: Services,
+    rest: RestServer,
+    stripe: FakeStripe,
+    database_name: str,
+    tmp_path: Path,
+) -> None:
+    env = settings_of(services, rest, database_name) | {"STRIPE_API_BASE": stripe.url}
+    scheduled = json.loads((EVENTS / "payments-scheduled.json").read_text())
+    output = tmp_path / "output"
+    async with _booted(artefacts, "payments", env, output) as api:
+        answer = await api.invoke(scheduled)
+        assert answer.get("statusCode") == 200, answer
+        drift, figures = _metrics(output)
+        assert drift == {"LedgerDriftCents": 0}
+        assert {"ReconcileResumed", "ReconcileSettled", "ReconcileFailed", "ReconcileSeconds"} < set(figures)
+
+        await stripe.faults.set(stripe.faults.mode.REFUSE)
+        failed = await api.invoke(scheduled)
+    assert (failed["errorType"], failed["errorMessage"]) == (
+        "ScheduledRunFailed",
+        "/payments/reconcile answered 503",
+    )
+    assert [set(line) for line in _metrics(output)[2:]] == [set(figures)], "no drift is known of"
+
+
 NEEDED = {
     "ready": ["IDENTITY_HMAC_KEY", "DATABASE_URL"],
     "creators": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS"],
     "auth": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"],
-    "payments": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"],
+    "payments": [
+        *("IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
+        *("PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
+    ],
 }
 
 
@@ -96,7 +139,7 @@ async def test_unset_secret_is_a_clear_init_error(
 ) -> None:
     env = settings_of(services, rest, database_name)
     del env[missing]
-    async with _booted(artefacts, function, **env) as api:
+    async with _booted(artefacts, function, env) as api:
         error = await asyncio.wait_for(api.init_error, 20)
     assert error["errorType"] == "SettingsInvalid"
     assert error["errorMessage"] == f"not set: {missing}"
@@ -120,7 +163,7 @@ async def test_copy_of_a_snapshot_reads_secrets_that_have_rotated(
         ssm = boto3.client("ssm")
         ssm.put_parameter(Name="/digis/db", Value="postgresql://old@127.0.0.1:1/old", Type="SecureString")
         env |= aws | {"DATABASE_URL": "ssm:/digis/db", "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start"}
-        async with _booted(artefacts, "creators", **env) as api:
+        async with _booted(artefacts, "creators", env) as api:
             await asyncio.wait_for(api.snapshot.wait(), 20)
             if rotated_well:
                 ssm.put_parameter(Name="/digis/db", Value=url, Type="SecureString", Overwrite=True)

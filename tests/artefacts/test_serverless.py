@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,8 +84,48 @@ def test_cors_is_the_applications_own(template: Resources) -> None:
 def test_template_holds_no_secret(template: Resources) -> None:
     for function in _of_type(template, "AWS::Lambda::Function"):
         variables = function["Environment"]["Variables"]
-        for name in ("DATABASE_URL", "IDENTITY_HMAC_KEY", "UPSTASH_REDIS_REST_TOKEN", "SESSION_KEYS", "OTP_PEPPER"):
+        for name in (
+            *("DATABASE_URL", "IDENTITY_HMAC_KEY", "UPSTASH_REDIS_REST_TOKEN", "SESSION_KEYS", "OTP_PEPPER"),
+            *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CRON_SECRET"),
+        ):
             assert variables[name] == f"ssm:/digis/dev/{name}"
+
+
+def test_schedule_invokes_the_snapshot_of_payments(template: Resources) -> None:
+    (rule,) = _of_type(template, "AWS::Events::Rule")
+    (target,) = rule["Targets"]
+    function, alias = target["Arn"]["Fn::Join"][1]
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(1 minute)", "ENABLED")
+    assert (template[function["Fn::GetAtt"][0]]["Properties"]["FunctionName"], alias) == (
+        "digis-dev-payments",
+        "snapstart",
+    )
+
+
+def test_alarms_are_of_what_the_functions_measure(template: Resources) -> None:
+    """tests/shared/test_telemetry.py has what a metric looks like in the log."""
+    (stage,) = {one["Environment"]["Variables"]["STAGE"] for one in _of_type(template, "AWS::Lambda::Function")}
+    watched = [metric for alarm in _of_type(template, "AWS::CloudWatch::Alarm") for metric in _metrics_of(alarm)]
+    ours = [metric for metric in watched if metric["Namespace"] == "Digis"]
+    source = "".join(file.read_text() for file in (ROOT / "functions").rglob("*.py"))
+    measured = set(re.findall(r"measure\((\w+)=", source))
+    assert {metric["MetricName"] for metric in ours} == {"LedgerDriftCents", "PayoutsSentTwice"} <= measured
+    assert all(metric["Dimensions"] == [{"Name": "service", "Value": stage}] for metric in ours)
+    (errors,) = [metric for metric in watched if metric["Namespace"] == "AWS/Lambda"]
+    function = template[errors["Dimensions"][0]["Value"]["Ref"]]["Properties"]["FunctionName"]
+    assert (errors["MetricName"], function) == ("Errors", "digis-dev-payments")
+
+
+def _metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    several = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", []) if "MetricStat" in one]
+    return several or [alarm]
+
+
+def test_every_alarm_tells_the_topic(template: Resources) -> None:
+    (topic,) = [name for name, found in template.items() if found["Type"] == "AWS::SNS::Topic"]
+    alarms = _of_type(template, "AWS::CloudWatch::Alarm")
+    assert len(alarms) == 4
+    assert all(alarm["AlarmActions"] == [{"Ref": topic}] for alarm in alarms)
 
 
 async def test_invoke_local_answers(node_tools: None, services: Services, rest: RestServer, database_name: str) -> None:

@@ -10,19 +10,29 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from shared.http import schedule
+from shared.http.schedule import ScheduledRunFailed
 from tests.conftest import Services
 from tests.deployed import DEPLOYED_KEYS
 from tools.functions import ROOT
 from tools.local.rest.server import RestServer
+from tools.local.stripe.server import FakeStripe
 
 EVENTS = ROOT / "tests" / "events"
 
-# What the runtime does: import once, then hand over one event after another.
+# What the runtime does: import once, then hand over one event after another, and report what was raised.
 RUNTIME = """
-import importlib, json, sys
+import importlib, json, sys, traceback
 module = importlib.import_module(f"functions.{sys.argv[1]}.app")
-events = [json.load(open(path)) for path in sys.argv[2:]]
-print(json.dumps([module.lambda_handler(event, None) for event in events]))
+def invoke(event):
+    try:
+        return module.lambda_handler(event, None)
+    except Exception as error:
+        traceback.print_exc()
+        return {"errorType": type(error).__name__, "errorMessage": str(error)}
+print(json.dumps([invoke(json.load(open(path))) for path in sys.argv[2:]]))
 """
 
 
@@ -133,3 +143,79 @@ async def test_deployed_without_a_needed_setting_the_import_fails() -> None:
         )
         assert done.returncode == 1
         assert f"SettingsInvalid: not set: {missing}" in done.stderr
+
+
+# Scheduled events (tests/architecture/test_platforms.py says which functions have a schedule).
+
+
+def _scheduled_env(services: Services, rest: RestServer, database_name: str, stripe: FakeStripe) -> dict[str, str]:
+    stripe_env = {"STRIPE_API_BASE": stripe.url, "STRIPE_SECRET_KEY": "sk_test_local", "CRON_SECRET": "cron-local"}
+    return _env(services, rest, database_name) | stripe_env
+
+
+async def test_scheduled_event_is_a_run_of_reconcile(
+    services: Services, rest: RestServer, stripe: FakeStripe, database_name: str
+) -> None:
+    env = _scheduled_env(services, rest, database_name, stripe)
+    answers, log = await _send("payments", *[EVENTS / "payments-scheduled.json"] * 2, **env)
+
+    assert [answer.get("statusCode") for answer in answers] == [200, 200], log
+    assert {"resumed", "settled", "failed", "drained"} <= set(json.loads(answers[0]["body"]))
+    event_id = json.loads((EVENTS / "payments-scheduled.json").read_text())["id"]
+    assert answers[0]["headers"]["x-request-id"] == event_id
+    assert log.count("POST /payments/reconcile 200") == 2
+
+
+async def test_scheduled_run_that_fails_is_an_error_of_the_function(
+    services: Services, rest: RestServer, stripe: FakeStripe, database_name: str
+) -> None:
+    env = _scheduled_env(services, rest, database_name, stripe)
+    await stripe.faults.set(stripe.faults.mode.REFUSE)
+    answers, _ = await _send("payments", EVENTS / "payments-scheduled.json", **env)
+    assert answers == [{"errorType": "ScheduledRunFailed", "errorMessage": "/payments/reconcile answered 503"}]
+
+
+async def test_request_that_looks_like_a_scheduled_event_is_a_request(
+    services: Services, rest: RestServer, stripe: FakeStripe, database_name: str, tmp_path: Path
+) -> None:
+    scheduled = json.loads((EVENTS / "payments-scheduled.json").read_text())
+    request = json.loads((EVENTS / "payments-reconcile.json").read_text())
+    del request["headers"]["authorization"]
+    request["headers"] |= {"source": "aws.events", "x-request-id": scheduled["id"]}
+    request |= {"rawQueryString": "source=aws.events", "queryStringParameters": {"source": "aws.events"}}
+    both = scheduled | request  # which nobody can send: what is asked over HTTP has no say in what is around it
+    events = []
+    for name, event in (("in", request | {"body": json.dumps(scheduled)}), ("both", both)):
+        events.append(tmp_path / f"{name}.json")
+        events[-1].write_text(json.dumps(event))
+    answers, log = await _send("payments", *events, **_scheduled_env(services, rest, database_name, stripe))
+
+    assert [answer.get("statusCode") for answer in answers] == [401, 401], log
+    assert all(json.loads(answer["body"])["code"] == "operator_required" for answer in answers)
+
+
+async def test_function_without_a_schedule_knows_no_scheduled_event(
+    services: Services, rest: RestServer, database_name: str
+) -> None:
+    env = _env(services, rest, database_name) | {"CRON_SECRET": "cron-local"}
+    (answer,), _ = await _send("creators", EVENTS / "payments-scheduled.json", **env)
+    assert answer["errorType"] == "RuntimeError"
+    assert "unable to infer a handler" in answer["errorMessage"]
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 401, 429, 500, 503])
+def test_scheduled_run_is_a_post_with_the_schedulers_token(fresh_process: pytest.MonkeyPatch, status: int) -> None:
+    fresh_process.setenv("CRON_SECRET", "of the scheduler")
+    asked: list[dict[str, Any]] = []
+    answers = [{"statusCode": 200}, {"statusCode": status}]
+
+    def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        asked.append(event)
+        return answers[len(asked) - 1]
+
+    event = {"source": "aws.events", "id": "53dc4d37"}
+    assert schedule.run(handle, "/swept", event, None) == {"statusCode": 200}
+    with pytest.raises(ScheduledRunFailed, match=f"/swept answered {status}"):
+        schedule.run(handle, "/swept", event, None)
+    assert (asked[0]["requestContext"]["http"]["method"], asked[0]["rawPath"]) == ("POST", "/swept")
+    assert asked[0]["headers"] == {"authorization": "Bearer of the scheduler", "x-request-id": "53dc4d37"}

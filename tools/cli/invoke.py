@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import typer
 
+from shared.http.schedule import ScheduledRunFailed
 from shared.settings import SettingsInvalid
 from tools.cli.screen import fail
 from tools.functions import function_names
@@ -29,7 +30,7 @@ class LambdaContext:
 
 def invoke(
     function: Annotated[str, typer.Argument(help="Which function.")],
-    events: Annotated[list[str], typer.Argument(metavar="EVENT.json...", help="API Gateway v2 events; - is stdin.")],
+    events: Annotated[list[str], typer.Argument(metavar="EVENT.json...", help="API Gateway v2 events, or a schedule's; - is stdin.")],
     times: Annotated[int, typer.Option(min=1, help="How often to send them, in this one process.")] = 1,
     data: Annotated[Path, typer.Option(help="Of the running digis dev whose services to use.")] = DEFAULT_DATA,
 ) -> None:
@@ -51,6 +52,8 @@ def invoke(
     for event in read * times:
         try:
             answer = handler(event, LambdaContext(function, str(uuid4())))
+        except ScheduledRunFailed as error:
+            fail(str(error))
         except (KeyError, TypeError, AttributeError, RuntimeError) as error:
             fail(f"this is not an API Gateway v2 event: {type(error).__name__} {error}")
         print(json.dumps(answer, indent=2))

@@ -32,15 +32,20 @@ def files_of(function: str) -> list[Path]:
         if package.parts[0] == "shared" and len(package.parts) > 1
         for script in (ROOT / package / "lua").glob("*.lua")
     }
-    # Beside a module of shared/ itself, the scripts that bear its name.
-    for file in found:
-        if file.parent == Path("shared"):
-            scripts |= {script.relative_to(ROOT) for script in (ROOT / "shared/lua").glob(f"{file.stem}_*.lua")}
+    # With a module of shared/ itself, the scripts that it names.
+    named = {text for file in found if file.parent == Path("shared") for text in _texts(file)}
+    scripts |= {script.relative_to(ROOT) for script in (ROOT / "shared/lua").glob("*.lua") if script.name in named}
     return sorted(found | inits | scripts)
 
 
+def _texts(file: Path) -> Iterator[str]:
+    for node in ast.walk(_parsed(file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
 def _imports(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+    for node in ast.walk(_parsed(file)):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -48,6 +53,10 @@ def _imports(file: Path) -> Iterator[str]:
             module = ".".join([*package, *filter(None, [node.module])])
             yield module
             yield from (f"{module}.{name.name}" for name in node.names)
+
+
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
 
 
 def _file(module: str) -> Path | None:

@@ -13,7 +13,7 @@ _UNUSED: Final = (
     *("bin", "upstash_ratelimit"),
     *("requests", "urllib3", "charset_normalizer", "stripe/params"),  # stripe asks httpx; its params are types
     *("pip", "setuptools", "wheel"),  # Vercel's builder puts them into every environment
-    "aws_lambda_powertools/event_handler",
+    *("aws_lambda_powertools/event_handler", "aws_lambda_powertools/metrics/provider/datadog"),
     *("pydantic/v1", "pydantic/mypy.py", "asyncpg/_testbase", "anyio/_backends/_trio.py", "anyio/pytest_plugin.py"),
     *("starlette/testclient.py", "fastapi/testclient.py"),
 )
