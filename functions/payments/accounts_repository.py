@@ -25,8 +25,8 @@ class AccountRow:
     status: str
 
 
-async def find(user_id: str) -> AccountRow | None:
-    row = await database().fetchrow(f"SELECT {_ACCOUNT} FROM payout_accounts WHERE user_id = $1", UUID(user_id))
+async def find(transaction: Transaction, user_id: str) -> AccountRow | None:
+    row = await transaction.fetchrow(f"SELECT {_ACCOUNT} FROM payout_accounts WHERE user_id = $1", UUID(user_id))
     return None if row is None else _account(row)
 
 

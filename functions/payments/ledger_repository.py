@@ -20,8 +20,8 @@ ENTRIES: Final = "entries"  # the latest first
 
 
 # Held are the earnings of the last days, less what a payout gave back, whose days were over; and of what is older, the
-# part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last, as far as it is not
-# paid out already (the oldest first).
+# part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last, as far as it was
+# not paid out before they owed (payouts take the oldest first; those since then took what others spent).
 _BALANCES: Final = """
     WITH young AS (
         SELECT coalesce(sum(p.amount), 0) AS tokens FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
@@ -31,10 +31,18 @@ _BALANCES: Final = """
     ), unpaid AS (
         SELECT coalesce(sum(least(c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens), greatest(mine.balance - (
                    SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p
-                    WHERE p.account_id = mine.id AND p.amount > 0 AND p.created_at > c.created_at
-                      AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)
+                     LEFT JOIN payout_movements m ON m.transfer_id = p.transfer_id
+                     LEFT JOIN payouts o ON o.id = m.payout_id
+                    WHERE p.account_id = mine.id AND CASE WHEN o.id IS NULL THEN p.created_at > c.created_at
+                                                          ELSE o.created_at >= debt.since END
                ), 0))), 0) AS tokens
           FROM ledger_accounts debtor CROSS JOIN LATERAL (
+               SELECT max(before.created_at) FILTER (WHERE before.balance >= 0) AS since FROM (
+                   SELECT p.created_at, debtor.balance
+                          - sum(p.amount) OVER (ORDER BY p.created_at DESC, p.transfer_id DESC) AS balance
+                     FROM ledger_postings p WHERE p.account_id = debtor.id
+               ) before
+          ) debt CROSS JOIN LATERAL (
                SELECT g.creator_id, g.tokens, g.fee_tokens, g.created_at,
                       least(g.tokens, -debtor.balance - (sum(g.tokens) OVER latest - g.tokens)) AS unpaid
                  FROM charges g WHERE g.payer_id = debtor.user_id

@@ -26,14 +26,17 @@ async def open_account(user_id: str) -> PayoutAccountOut:
     return PayoutAccountOut(payout_account=PayoutAccount.model_validate({"status": status, "onboarding_url": url}))
 
 
-async def find_active(user_id: str) -> str | None:
-    """The account that can be paid to, if there is one. Stripe is asked where we do not know of it yet: what it told
-    us may have been lost. Raise PaymentProviderUnavailable."""
-    account = await accounts_repository.find(user_id)
-    if account is None or account.account_id is None:
-        return None
-    status = account.status if account.status == ACTIVE else await _learn(account, account.account_id)
-    return account.account_id if status == ACTIVE else None
+async def find(transaction: Transaction, user_id: str) -> AccountRow | None:
+    """What is known of a creator's account."""
+    return await accounts_repository.find(transaction, user_id)
+
+
+async def learn(user_id: str) -> None:
+    """Ask Stripe how a creator's account stands. Raise PaymentProviderUnavailable."""
+    async with database().transaction(read_only=True) as transaction:
+        account = await accounts_repository.find(transaction, user_id)
+    if account is not None and account.account_id is not None:
+        await _learn(account, account.account_id)
 
 
 async def mark(transaction: Transaction, account_id: str, status: str) -> None:

@@ -51,7 +51,11 @@ async def request(creator_id: str, wanted: PayoutIn, key: str) -> Answer:
     operation = Operation.of(creator_id, "payout", key, wanted)
     try:
         async with locks.hold("payout", "creator", creator_id, insist=False) as lease:
-            answer, reserved = await _reserve(creator_id, operation, wanted, lease)
+            try:
+                answer, reserved = await _reserve(creator_id, operation, wanted, lease, is_sure=False)
+            except _Unsure:
+                await payout_accounts.learn(creator_id)
+                answer, reserved = await _reserve(creator_id, operation, wanted, lease, is_sure=True)
     except locks.LockBusy:
         raise PayoutInProgress(headers={"Retry-After": str(_BUSY_SECONDS)}) from None
     if reserved is not None:
@@ -70,18 +74,22 @@ async def list_latest(creator_id: str, query: PageQuery) -> PayoutsOut:
     )
 
 
+class _Unsure(Exception):
+    """There is an account, which was not active when we last heard of it: what Stripe told us since may be lost."""
+
+
 async def _reserve(
-    creator_id: str, operation: Operation, wanted: PayoutIn, lease: Lease
+    creator_id: str, operation: Operation, wanted: PayoutIn, lease: Lease, *, is_sure: bool
 ) -> tuple[Answer, PayoutRow | None]:
-    """The decision, the tokens' way into transit, and the record of both, in one transaction."""
-    account_id = await payout_accounts.find_active(creator_id)
+    """The decision, the tokens' way into transit, and the record of both, in one transaction. Raise _Unsure unless
+    it `is_sure` of what is known of the account."""
     async with database().transaction() as transaction:
         lease.release_with(transaction)
         claim = await idempotency.claim(transaction, operation)
         if claim.answer is not None:
             return claim.answer, None
         try:
-            reserved = await _open(transaction, creator_id, wanted.tokens, account_id)
+            reserved = await _open(transaction, creator_id, wanted.tokens, is_sure=is_sure)
         except decisions.RECORDED as refused:
             answer = decisions.refusal(refused)
             await idempotency.record(transaction, operation, answer)
@@ -93,7 +101,16 @@ async def _reserve(
     return answer, reserved
 
 
-async def _open(transaction: Transaction, creator_id: str, tokens: int, account_id: str | None) -> PayoutRow:
+async def _account_of(transaction: Transaction, creator_id: str, *, is_sure: bool) -> str:
+    account = await payout_accounts.find(transaction, creator_id)
+    if account is None or account.account_id is None or (is_sure and account.status != payout_accounts.ACTIVE):
+        raise PayoutAccountMissing(headers={"Retry-After": str(_ONBOARDING_SECONDS)})
+    if account.status != payout_accounts.ACTIVE:
+        raise _Unsure
+    return account.account_id
+
+
+async def _open(transaction: Transaction, creator_id: str, tokens: int, *, is_sure: bool) -> PayoutRow:
     """Refuse before anything is written: a refusal commits, with its record."""
     person = (await repository.lock_people(transaction, creator_id)).get(creator_id)
     if person is None or not person.is_active:
@@ -102,8 +119,7 @@ async def _open(transaction: Transaction, creator_id: str, tokens: int, account_
         raise NotACreator
     if not person.has_proven_address:
         raise EmailUnverified
-    if account_id is None:
-        raise PayoutAccountMissing(headers={"Retry-After": str(_ONBOARDING_SECONDS)})
+    account_id = await _account_of(transaction, creator_id, is_sure=is_sure)
     earnings_of, transit_of = (Kind.EARNINGS, creator_id), (Kind.PAYOUT_TRANSIT, creator_id)
     accounts = await ledger_repository.lock_accounts(transaction, earnings_of, transit_of)
     if await payouts_repository.has_open(transaction, creator_id):

@@ -91,7 +91,8 @@ async def asked() -> AsyncIterator[StripeClient]:
         # Without Stripe's request id it is some proxy's. A 409 is about an earlier call, a 429 stored nothing.
         reused = isinstance(error, stripe.IdempotencyError)  # tells nothing of what was done under that key
         if error.request_id is not None and error.http_status not in _NOT_STORED and not reused:
-            raise ProviderFailed(error.http_status or SERVER_ERROR, error.code) from None
+            code = error.code or getattr(error.error, "code", None)  # the SDK passes on no code of a 403
+            raise ProviderFailed(error.http_status or SERVER_ERROR, code) from None
         raise PaymentProviderUnavailable(headers={"Retry-After": str(RETRY_SECONDS)}) from None
     except TimeoutError:
         telemetry.logger().warning("stripe: no answer within the deadline")

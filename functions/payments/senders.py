@@ -69,37 +69,39 @@ async def send_new(reserved: PayoutRow) -> None:
     try:
         claimed = await payouts_repository.claim(reserved.id, fence=reserved.fence, seconds=CLAIM_SECONDS)
         if claimed is not None:
-            await send(claimed, not_after)
+            await send(claimed, not_after, drop_later=True)
     except UpstreamUnavailable:
         telemetry.logger().warning("a payout will be sent later")
 
 
-async def send(payout: PayoutRow, not_after: float) -> Sending:
-    """Send a payout that is claimed, and marked as sent. Raise UpstreamUnavailable where Postgres cannot be told."""
+async def send(payout: PayoutRow, not_after: float, *, drop_later: bool = False) -> Sending:
+    """Send a payout that is claimed, and marked as sent. `drop_later`: no more trips to Redis, there were enough. Raise
+    UpstreamUnavailable where Postgres cannot be told."""
     try:
         with provider.not_after(not_after):
             made = await transfers.create(
                 payout_id=payout.id, attempt=payout.attempt, cents=payout.amount_cents, account_id=payout.account_id
             )
     except PaymentProviderUnavailable as failed:
-        return await _failed(payout, failed)
+        return await _failed(payout, failed, drop_later=drop_later)
     await payouts_repository.put_off(payout, seconds=0, transfer_id=made.id)
     return Sending.SENT
 
 
-async def _failed(payout: PayoutRow, failed: PaymentProviderUnavailable) -> Sending:
+async def _failed(payout: PayoutRow, failed: PaymentProviderUnavailable, *, drop_later: bool) -> Sending:
     if not isinstance(failed, ProviderFailed) or not failed.is_definitive:
         await payouts_repository.put_off(payout, seconds=AGAIN_SECONDS)
         return Sending.UNKNOWN
     if transfers.is_gone(failed) or transfers.is_not_able(failed):
         status = "closed" if transfers.is_gone(failed) else "pending"
-        return Sending.FAILED if await fail(payout, account_status=status) else Sending.UNKNOWN
+        is_done = await fail(payout, account_status=status, drop_later=drop_later)
+        return Sending.FAILED if is_done else Sending.UNKNOWN
     telemetry.logger().error("payout %s is refused: %s", payout.id, failed.reason)
     await payouts_repository.begin_attempt(payout, due_seconds=NO_FUNDS_SECONDS)
     return Sending.REFUSED
 
 
-async def fail(payout: PayoutRow, *, account_status: str | None = None) -> bool:
+async def fail(payout: PayoutRow, *, account_status: str | None = None, drop_later: bool = False) -> bool:
     """Give the tokens back: nothing was sent, and nothing will be. False when somebody else has claimed it since."""
     async with database().transaction() as transaction:
         now = await payouts_repository.lock(transaction, payout.id)
@@ -116,6 +118,7 @@ async def fail(payout: PayoutRow, *, account_status: str | None = None) -> bool:
         if account_status is not None:
             await payout_accounts.mark(transaction, payout.account_id, account_status)
         balances.forget(transaction, payout.creator_id)
+        transaction.drops_wait = drop_later
     return True
 
 

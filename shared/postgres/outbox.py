@@ -31,7 +31,11 @@ async def record(transaction: Transaction, keys: list[str]) -> int:
 
 
 async def send(begin: Begin, row_id: int | None, committed: Transaction) -> None:
-    """Drop the values of a committed transaction, then its row. What fails stays for the next trip and for `drain`."""
+    """Drop the values of a committed transaction, then its row. What fails, or is to wait, stays for the next trip and
+    for `drain`."""
+    if committed.drops_wait:
+        undelivered.update(dict.fromkeys(committed.dropped))
+        return
     try:
         await _drop(committed.dropped, committed.sent_after)
         committed.drops_confirmed = True

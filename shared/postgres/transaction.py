@@ -21,6 +21,7 @@ class Transaction:
         self.dropped: list[str] = []
         self.sent_after: list[list[Any]] = []
         self.drops_confirmed = False
+        self.drops_wait = False  # for the next trip that is made anyway, or for reconcile
 
     def drop_cached(self, key: str) -> None:
         """Have Redis forget this key when the transaction commits; then `drops_confirmed` tells whether it has."""

@@ -30,7 +30,9 @@ class LambdaContext:
 
 def invoke(
     function: Annotated[str, typer.Argument(help="Which function.")],
-    events: Annotated[list[str], typer.Argument(metavar="EVENT.json...", help="API Gateway v2 events, or a schedule's; - is stdin.")],
+    events: Annotated[
+        list[str], typer.Argument(metavar="EVENT.json...", help="API Gateway v2 events, or a schedule's; - is stdin.")
+    ],
     times: Annotated[int, typer.Option(min=1, help="How often to send them, in this one process.")] = 1,
     data: Annotated[Path, typer.Option(help="Of the running digis dev whose services to use.")] = DEFAULT_DATA,
 ) -> None:
