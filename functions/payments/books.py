@@ -14,7 +14,7 @@ from functions.payments.figures import Run
 from functions.payments.inquiries import Outcome
 from functions.payments.movements import Entry
 from shared import telemetry
-from shared.http.problems import UpstreamUnavailable
+from shared.http.problems import PaymentProviderUnavailable, UpstreamUnavailable
 from shared.postgres.pool import DatabaseUnavailable, database
 
 FIRST_LOOK_SECONDS: Final = 86_400  # how far back the very first look goes
@@ -23,8 +23,10 @@ WINDOW_SECONDS: Final = 3600  # after an outage of hours it is caught up with in
 
 
 async def catch_up(figures: Run) -> None:
-    """Book what is missing, up to now, and compare. Raise PaymentProviderUnavailable or UpstreamUnavailable."""
+    """Book what is missing, up to now, and compare. Raise PaymentProviderUnavailable or UpstreamUnavailable; or, when
+    all else is done, what an entry made fail, which the next run tries again."""
     asked: dict[str, Outcome] = {}
+    failures: list[Exception] = []
     since = await reconcile_repository.find_mark() or time.time() - FIRST_LOOK_SECONDS
     is_now = False
     while not is_now:
@@ -37,35 +39,45 @@ async def catch_up(figures: Run) -> None:
             booked = await reconcile_repository.booked_among([entry.id for entry in page])
             for entry in page:
                 if entry.id not in booked:
-                    figures.settled += await _book(entry, asked)
+                    figures.settled += await _is_booked_now(entry, asked, failures)
                 if figures.time_is_up():
                     return
         since = began if is_now else until
-        await reconcile_repository.set_mark(since)
+        if not failures:
+            await reconcile_repository.set_mark(since)
     await _compare()
+    if failures:
+        raise failures[0]
+
+
+async def _is_booked_now(entry: Entry, asked: dict[str, Outcome], failures: list[Exception]) -> bool:
+    """Whether something was booked because of it. What one entry makes fail keeps nobody from the others."""
+    try:
+        return await _book(entry, asked)
+    except (PaymentProviderUnavailable, DatabaseUnavailable):
+        raise
+    except UpstreamUnavailable:  # it says that it is ours, and we know nothing of it: the comparison will tell
+        telemetry.logger().error("entry %s is of something that we do not know", entry.id)
+    except Exception as error:  # noqa: BLE001 -- raised again when the others are done
+        telemetry.logger().error("entry %s makes reconcile fail: %s", entry.id, type(error).__name__)
+        failures.append(error)
+    return False
 
 
 async def _book(entry: Entry, asked: dict[str, Outcome]) -> bool:
-    """Whether something was booked because of it."""
     payout_id = entry.payout_id
     if entry.transfer_id is not None:
         payout_id = await transfers.group_of(entry.transfer_id)
     subject = entry.payment_id or (payout_id if inquiries.is_uuid(payout_id) else None)
-    if subject is None:
-        return await _book_as_the_houses(entry)
-    if subject in asked and asked[subject] is not Outcome.IGNORED:  # with all its entries
+    is_news = subject is not None and subject not in asked
+    if subject is not None and is_news:
+        asked[subject] = await (inquiries.payment if entry.payment_id else inquiries.payout)(subject)
+    if subject is not None and asked[subject] is Outcome.PARKED:
         return False
-    try:
-        if subject not in asked:
-            asked[subject] = await (inquiries.payment if entry.payment_id else inquiries.payout)(subject)
-    except DatabaseUnavailable:
-        raise
-    except UpstreamUnavailable:  # it says that it is ours, and we know nothing of it: the comparison will tell
-        telemetry.logger().error("entry %s is of something that we do not know", entry.id)
-        return False
-    if asked[subject] is Outcome.IGNORED:
-        return await _book_as_the_houses(entry)
-    return asked[subject] is Outcome.BOOKED
+    if subject is not None and is_news and asked[subject] is Outcome.BOOKED:
+        await _book_as_the_houses(entry)  # a stranger in the same group: what is booked now is let be
+        return True
+    return await _book_as_the_houses(entry)
 
 
 async def _book_as_the_houses(entry: Entry) -> bool:

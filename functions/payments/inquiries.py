@@ -49,15 +49,18 @@ async def payout(payout_id: str, heard: Event | None = None) -> Outcome:
 
 async def settle_payout(payout_id: str, found: list[Transfer], heard: Event | None = None) -> Outcome:
     """Book what was found. Raise UpstreamUnavailable: nothing was booked."""
-    ours = [one for one in found if one.stage == settings().stage]
-    if not ours:
+    if not found:
         return await ignore(heard)
     async with database().transaction() as transaction:
         row = await payouts_repository.lock(transaction, payout_id)
-        if row is None:  # it commits before Stripe hears of it: whoever cannot see it yet will
-            raise UpstreamUnavailable(headers={"Retry-After": str(RETRY_SECONDS)})
-        reason = next(filter(None, (payout_settlement.mismatch(row, one) for one in ours)), None)
-        changed = reason is None and await payout_settlement.settle(transaction, row, ours)
+        if row is None and any(one.is_made_here for one in found):
+            raise UpstreamUnavailable(
+                headers={"Retry-After": str(RETRY_SECONDS)}
+            )  # it commits before Stripe hears of it
+        if row is None:
+            return await ignore(heard)
+        reason = next(filter(None, (payout_settlement.mismatch(row, one) for one in found)), None)
+        changed = reason is None and await payout_settlement.settle(transaction, row, found)
         outcome = Outcome.PARKED if reason else Outcome.BOOKED
         if heard is not None:
             await repository.insert_event(transaction, heard.id, heard.type, outcome, reason)

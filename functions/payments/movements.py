@@ -42,7 +42,7 @@ class Transfer:
     """Money that was sent to a creator's account, and what came back of it, in their order."""
 
     id: str
-    stage: str
+    is_made_here: bool  # and not by hand
     amount_cents: int
     currency: str
     account_id: str

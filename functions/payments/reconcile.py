@@ -50,6 +50,7 @@ async def run() -> ReconciledOut:
                 failure = await _failure_of(step, figures) or failure
     except TimeoutError:
         telemetry.logger().warning("reconcile was cut off: the next run goes on")
+        failure = failure or UpstreamUnavailable(headers={"Retry-After": str(RETRY_SECONDS)})
     telemetry.measure(
         ReconcileResumed=figures.resumed,
         ReconcileSettled=figures.settled,
@@ -132,13 +133,22 @@ async def _purge(figures: Run) -> None:
 
 
 async def _by_workers(take_next: Callable[[Run], Awaitable[bool]], figures: Run) -> None:
-    """Some at a time, until there are no more or the time is up. Raise the first failure, when all have stopped."""
+    """Some at a time, until there are no more or the time is up. Raise the first failure, when all have stopped: what
+    one of them makes fail keeps nobody from the others, a service that is out does."""
+    failures: list[Exception] = []
 
     async def work() -> None:
-        while not figures.time_is_up() and await take_next(figures):
-            pass
+        while not figures.time_is_up():
+            try:
+                if not await take_next(figures):
+                    return
+            except (PaymentProviderUnavailable, UpstreamUnavailable):
+                raise
+            except Exception as error:  # noqa: BLE001 -- raised again when the others are done
+                telemetry.logger().error("reconcile: one of many fails: %s", type(error).__name__)
+                failures.append(error)
 
     outcomes = await asyncio.gather(*(work() for _ in range(WORKERS)), return_exceptions=True)
-    for outcome in outcomes:
+    for outcome in [*outcomes, *failures]:
         if isinstance(outcome, BaseException):
             raise outcome

@@ -47,11 +47,13 @@ async def create(*, payout_id: str, attempt: int, cents: int, account_id: str) -
 
 
 async def find_transfers(payout_id: str) -> list[Transfer]:
-    """Every transfer of a payout, the oldest first. Raise ProviderFailed or PaymentProviderUnavailable."""
+    """Every transfer of a payout, the oldest first: those of its group, one made by hand too, but none that says that
+    it is something else's. Raise ProviderFailed or PaymentProviderUnavailable."""
+    ours = {"payout_id": payout_id, "stage": settings().stage}
     async with asked() as client:
         params: Any = {"transfer_group": payout_id, "limit": PAGE}
         found = await every(client.v1.transfers.list_async, params)
-        return [await _transfer(one) for one in found if one["metadata"].get("payout_id") == payout_id]
+        return [await _transfer(one) for one in found if {**ours, **one["metadata"]}.items() >= ours.items()]
 
 
 async def group_of(transfer_id: str) -> str | None:
@@ -136,7 +138,7 @@ async def _transfer(transfer: dict[str, Any]) -> Transfer:
     came_back = sorted(reversals, key=lambda one: (one["created"], one["id"]))
     return Transfer(
         id=transfer["id"],
-        stage=transfer["metadata"].get("stage", ""),
+        is_made_here="payout_id" in transfer["metadata"],
         amount_cents=transfer["amount"],
         currency=transfer["currency"],
         account_id=transfer["destination"],

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tools.bench import client, cold, report, sign_in
+from tools.bench import client, cold, lock, report, sign_in
 from tools.cli.screen import out, step, table
 from tools.deploy.python import VERSION, PythonMissing
 
@@ -31,6 +31,8 @@ def main(
     pairs = 8 if smoke else sign_in.PAIRS
     step(f"sign-in: {pairs} times somebody and nobody, of each operation")
     found += asyncio.run(sign_in.measure(pairs))
+    step(f"the lock: {rounds} rounds of {lock.AT_ONCE} payouts of one creator at once, with it and without")
+    found += asyncio.run(lock.measure(rounds))
     report.write(found, results)
     table(
         ("what", "median", "target", ""),

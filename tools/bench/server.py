@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,11 @@ def upstash_server() -> AbstractContextManager[str]:
 def dev_server(data: Path, port: int) -> AbstractContextManager[str]:
     """Yield its URL."""
     return _running("dev", "--port", str(port), "--data", str(data))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 @contextmanager

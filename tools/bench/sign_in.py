@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import statistics
 import tempfile
 import time
@@ -15,7 +14,7 @@ import httpx
 
 from functions.auth import passwords
 from tools.bench.measure import Result
-from tools.bench.server import dev_server
+from tools.bench.server import dev_server, free_port
 from tools.local.env_file import read_env, read_state
 
 PAIRS: Final = 200
@@ -31,7 +30,7 @@ _OPERATIONS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 
 async def measure(pairs: int = PAIRS) -> list[Result]:
     """For each operation, how far medians and 95th percentiles of somebody's and nobody's times are apart."""
-    with tempfile.TemporaryDirectory(prefix="digis-bench-") as name, dev_server(Path(name), _free_port()) as url:
+    with tempfile.TemporaryDirectory(prefix="digis-bench-") as name, dev_server(Path(name), free_port()) as url:
         await _make_accounts(Path(name), pairs)
         env = read_env(Path(name))
         results = []
@@ -109,8 +108,3 @@ async def _make_accounts(data: Path, number: int) -> None:
         )
     finally:
         await connection.close(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

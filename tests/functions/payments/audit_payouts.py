@@ -51,7 +51,12 @@ async def audit_payouts(connection: asyncpg.Connection[Any], stripe: FakeStripe)
 
 def _against_stripe(payout: asyncpg.Record, stripe: FakeStripe) -> list[str]:
     """A payout that is over is what Stripe has of it: sent once at the most, and never while it counts as failed."""
-    sent = [one for one in stripe.transfers.values() if one["transfer_group"] == payout["id"]]
+    ours = {"payout_id": payout["id"], "stage": "local"}
+    sent = [
+        one
+        for one in stripe.transfers.values()
+        if one["transfer_group"] == payout["id"] and ours | one["metadata"] == ours
+    ]
     cents = sum(one["amount"] - one["amount_reversed"] for one in sent)
     name = f"payout {payout['id']}, {payout['status']},"
     broken = [f"{name} was sent {len(sent)} times"] if len(sent) > 1 else []

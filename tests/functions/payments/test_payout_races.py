@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
 from uuid import UUID
 
 import httpx
@@ -16,7 +15,6 @@ from functions.payments.schemas import PayoutIn
 from shared import snapshot
 from shared.http.problems import PayoutInProgress, RequestInFlight
 from shared.limits import gate
-from shared.locks import Lease
 from shared.postgres import outbox, pool
 from shared.postgres.idempotency import Answer
 from tests.conftest import Services
@@ -128,9 +126,6 @@ async def test_fifty_at_once_are_one_payout_when_redis_forgets_the_lock_of_whoev
 
     async def reserve_together(*arguments: object, is_sure: bool) -> object:
         nonlocal inside
-        lease = arguments[3]
-        assert isinstance(lease, Lease)
-        assert lease.held
         inside += 1
         place = inside
         await forget(rest)
@@ -237,58 +232,3 @@ async def test_fifty_at_once_under_one_key_are_one_payout_without_a_lock(
     assert len({one for one in outcomes if isinstance(one, Answer)}) == 1
     await _is_paid_once(payees, creator)
     outbox.undelivered.clear()
-
-
-# Sender, webhook and reconcile
-
-
-@asynccontextmanager
-async def _caught(stripe: FakeStripe, only: str, count: int) -> AsyncIterator[None]:
-    """So many wait for Stripe when the block ends, and go on together."""
-    stripe.faults.slow_seconds = 60
-    await stripe.faults.set(Mode.SLOW, only=only)
-    yield
-    async with asyncio.timeout(GIVE_UP_SECONDS):
-        await stripe.faults.caught(count)
-    await stripe.faults.set(Mode.OK)
-
-
-@pytest.mark.parametrize("is_reversed", [False, True])
-async def test_webhooks_and_reconcile_at_one_payout_book_it_once(
-    payees: Payees, creator: str, *, is_reversed: bool
-) -> None:
-    world = payees.world
-    await _ask(creator, _keys(1))
-    payout_id = await world.owner.fetchval("SELECT id::text FROM payouts")
-    if is_reversed:
-        world.stripe.reverse(await payees.transfer_of(payout_id), 5)
-    told = [event for event in world.stripe.events if event["type"].startswith("transfer.")]
-    tries = [world.receive(event) for event in 3 * told]
-    async with _caught(world.stripe, "GET /v1/transfers", len(tries) + 1):
-        runs = asyncio.gather(run(), run())
-        received = asyncio.gather(*tries)
-    await asyncio.gather(runs, received)
-    moved = "SELECT count(*) FROM payout_movements WHERE stripe_id IS NOT NULL"
-    assert await world.owner.fetchval(moved) == len(told) == 1 + is_reversed
-    assert await payees.status(payout_id) == "paid"
-    assert await payees.earnings(creator) == 59_000 + is_reversed
-
-
-async def test_reconcile_that_takes_a_payout_from_its_slow_sender_sends_it_once(
-    payees: Payees, creator: str
-) -> None:
-    """It was due too early, which our clocks would not let happen: Stripe says that its key is in use."""
-    world = payees.world
-    async with _caught(world.stripe, TRANSFERS, 1):
-        first = asyncio.create_task(_ask(creator, _keys(1)))
-        async with asyncio.timeout(GIVE_UP_SECONDS):
-            await world.stripe.faults.caught()
-        await make_due(world)
-        assert await run() == (1, 0, 0, 0)
-        assert world.stripe.transfers == {}
-    (answer,) = await first
-    assert isinstance(answer, Answer)
-    assert await payees.transfer_of(await world.owner.fetchval("SELECT id::text FROM payouts")) == "None", (
-        "whoever has the older fence writes nothing"
-    )
-    await _is_paid_once(payees, creator)
