@@ -19,7 +19,7 @@ import typer
 from shared.settings import Settings, SettingsInvalid
 from tools.cli.screen import fail, out, step, table
 from tools.functions import function_names
-from tools.local.env_file import DEFAULT_DATA, State, clear_state, read_state, write_state
+from tools.local.env_file import DEFAULT_DATA, DEV_PORT, State, clear_state, read_state, write_state
 from tools.local.listener import Listener
 from tools.local.postgres_binaries import PostgresMissing
 from tools.local.process import StartFailed
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_PORT: Final = 8787
 _EXPECTED: Final = (
     *(StartFailed, PostgresMissing, RedisMissing, MigrationError, OSError),
     *(asyncpg.PostgresError, asyncpg.InterfaceError, ValueError),  # a DATABASE_URL that asyncpg makes nothing of
@@ -53,7 +52,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def dev(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the functions listen.")] = DEFAULT_PORT,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the functions listen.")] = DEV_PORT,
     data: Annotated[Path, typer.Option(help="Where the databases and the settings are kept.")] = DEFAULT_DATA,
     *,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget the data of earlier runs first.")] = False,
@@ -79,7 +78,7 @@ async def _run(port: int, data: Path, *, demo: bool) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     from tools.local.stack import Stack  # noqa: PLC0415 -- `digis dev --help` does not wait for it
 
-    stack = Stack(data, dict(os.environ), step)
+    stack = Stack(data, dict(os.environ), step, port)
     try:
         step(f"data in {data}")
         listener = await _unless(stopped, _start(stack, port, demo=demo))

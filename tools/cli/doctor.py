@@ -58,19 +58,15 @@ def _configured(settings: Settings, *, production: bool) -> list[Finding]:
     for name, value in (("DATABASE_URL", settings.database_url), ("UPSTASH_REDIS_REST_URL", settings.upstash_url)):
         needed = name == "DATABASE_URL" or production
         found.append(Finding(name, "set" if value else "not set", "", bad=needed and not value))
-    for name in (
-        "IDENTITY_HMAC_KEY",
-        "OTP_PEPPER",
-        "CRON_SECRET",
-        "SESSION_KEYS",
-    ):  # each session key's length is Settings' business
+    # The length of each of SESSION_KEYS is Settings' business.
+    for name in ("IDENTITY_HMAC_KEY", "OTP_PEPPER", "SESSION_KEYS", "CRON_SECRET"):
         key = os.environ.get(name, "")
         short = production and len(key) < KEY_CHARACTERS
         advice = f"needs at least {KEY_CHARACTERS} characters" if short else ""
         found.append(Finding(name, "set" if key else "not set", advice, short))
     for name, value in (
         *(("SMTP_URL", settings.smtp_url), ("MAIL_FROM", settings.mail_from)),
-        *(("STRIPE_SECRET_KEY", settings.stripe_secret_key),),
+        ("STRIPE_SECRET_KEY", settings.stripe_secret_key),
         ("STRIPE_WEBHOOK_SECRET", ",".join(settings.stripe_webhook_secret)),
         ("PAYOUT_ACCOUNT_URL", os.environ.get("PAYOUT_ACCOUNT_URL")),
     ):

@@ -36,8 +36,12 @@ async def load_payees(connection: asyncpg.Connection[Any], namespace: UUID, user
         *([*users.values()], [account_id(name) for name in users]),
     )
     transfer_id = uuid5(namespace, FUNDS_ID)
+    # Reconcile may have found them at the fake Stripe first, and booked them under an id of its own.
     new = await connection.fetchval(
-        "INSERT INTO ledger_transfers (id, kind) VALUES ($1, 'house') ON CONFLICT DO NOTHING RETURNING id", transfer_id
+        """INSERT INTO ledger_transfers (id, kind)
+           SELECT $1::uuid, 'house' WHERE NOT EXISTS (SELECT FROM house_movements WHERE id = $2)
+           ON CONFLICT DO NOTHING RETURNING id""",
+        *(transfer_id, FUNDS_ID),
     )
     if new is None:
         return

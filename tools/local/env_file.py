@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 DEFAULT_DATA: Final = Path(".digis")
+DEV_PORT: Final = 8787
 UPSTASH_PORT: Final = 8079
 UPSTASH_TOKEN: Final = "local"  # noqa: S105 -- of a server on loopback with nothing in it
 CRON_SECRET: Final = "cron-local"  # noqa: S105 -- likewise
-PAYOUT_ACCOUNT_URL: Final = "http://127.0.0.1:8787/docs"  # where the fake's onboarding page leads back to
 STRIPE_KEY: Final = "sk_test_local"
 STRIPE_WEBHOOK_SECRET: Final = "whsec_local"  # noqa: S105 -- likewise
+
+
+def payout_account_url(port: int) -> str:
+    """Where the fake Stripe's onboarding page leads back to: a page that a laptop has."""
+    return f"http://127.0.0.1:{port}/docs"
+
+
+def write_env(data: Path, env: Mapping[str, str]) -> None:
+    """All or nothing: whoever waits for this file finds it whole."""
+    draft = data / "env.draft"
+    draft.touch(0o600)
+    draft.write_text("".join(f"{name}={value}\n" for name, value in sorted(env.items())))
+    draft.replace(data / "env")
 
 
 def read_env(data: Path) -> dict[str, str]:

@@ -20,11 +20,13 @@ from urllib.parse import urlsplit
 from tools.local.demo import load_demo, seed_stripe
 from tools.local.env_file import (
     CRON_SECRET,
-    PAYOUT_ACCOUNT_URL,
+    DEV_PORT,
     STRIPE_KEY,
     STRIPE_WEBHOOK_SECRET,
     UPSTASH_PORT,
     UPSTASH_TOKEN,
+    payout_account_url,
+    write_env,
 )
 from tools.local.gateway import UnknownFault
 from tools.local.mailbox import Mailbox
@@ -67,6 +69,7 @@ class Stack:
     data: Path
     given: Mapping[str, str]
     report: Callable[[str], None]
+    port: int = DEV_PORT  # where the functions will listen
     env: dict[str, str] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
     owner_url: str | None = None
@@ -98,11 +101,11 @@ class Stack:
             "SESSION_KEYS": f"k1:{_kept_secret(self.data / 'session.key')}",
             "OTP_PEPPER": _kept_secret(self.data / "otp.key"),
             "MAIL_FROM": "no-reply@digis.test",
-            "PAYOUT_ACCOUNT_URL": PAYOUT_ACCOUNT_URL,
+            "PAYOUT_ACCOUNT_URL": payout_account_url(self.port),
             "CRON_SECRET": CRON_SECRET,
         }
         self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
-        _write_env(self.data / "env", self.env)
+        write_env(self.data, self.env)
 
     async def stop(self) -> None:
         """Stop every part of ours."""
@@ -240,11 +243,3 @@ def _kept_secret(file: Path) -> str:
         file.touch(0o600)
         file.write_text(secrets.token_urlsafe(48))
     return file.read_text()
-
-
-def _write_env(file: Path, env: Mapping[str, str]) -> None:
-    """All or nothing: whoever waits for this file finds it whole."""
-    draft = file.with_suffix(".draft")
-    draft.touch(0o600)
-    draft.write_text("".join(f"{name}={value}\n" for name, value in sorted(env.items())))
-    draft.replace(file)
