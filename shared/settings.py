@@ -18,7 +18,7 @@ __all__ = ["KEY_CHARACTERS", "Keys", "Platform", "Secret", "Settings", "Settings
 _NAMEABLE: Final = (
     *("DATABASE_URL", "IDENTITY_HMAC_KEY", "EDGE_SECRET", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
     *("KV_REST_API_URL", "KV_REST_API_TOKEN", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL"),
-    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CRON_SECRET"),
+    *("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "CRON_SECRET", "OPS_TOKEN", "OPS_TOKENS"),
 )
 
 # Local only: a laptop's data is not worth a secret. A deployed function refuses to start without its keys.
@@ -60,6 +60,8 @@ class Settings:
     payout_hold_days: int
     payout_account_url: str
     cron_secret: Secret
+    ops_token: Secret
+    ops_tokens: Mapping[str, Secret]
 
     @property
     def deployed(self) -> bool:
@@ -98,6 +100,8 @@ class Settings:
             payout_account_url=values.page("PAYOUT_ACCOUNT_URL", env.get("PAYOUT_ACCOUNT_URL", ""))
             or _local(platform, "http://127.0.0.1:8787/docs"),
             cron_secret=Secret(env.get("CRON_SECRET", "")),
+            ops_token=Secret(env.get("OPS_TOKEN", "")),
+            ops_tokens=values.operators("OPS_TOKENS", env.get("OPS_TOKENS", "")),
         )
 
     def require(self, *names: str) -> None:

@@ -13,6 +13,8 @@ KEY_CHARACTERS: Final = 32  # the least that one of our own keys may have where 
 
 _WORD: Final = re.compile(r"[A-Za-z0-9._:-]{0,60}")
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9]{1,16}")
+_OPERATOR: Final = re.compile(r"[A-Za-z0-9._-]{1,60}")
+_SHA256: Final = re.compile(r"[0-9A-Fa-f]{64}")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")  # as browsers write them: no capitals, no path
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}  # which they leave out
 
@@ -53,6 +55,17 @@ def keys(name: str, text: str) -> Keys:
             raise SettingsInvalid(f"{name} must be id:key pairs with commas, the newest first")
         found[key_id] = Secret(long_enough(name, key))
     return Keys(found)
+
+
+def operators(name: str, text: str) -> dict[str, Secret]:
+    """`name:sha256,name:sha256`: operators by name, with the SHA-256 of each one's token in hex."""
+    found: dict[str, Secret] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        operator, _, digest = part.partition(":")
+        if not _OPERATOR.fullmatch(operator) or not _SHA256.fullmatch(digest) or operator in found:
+            raise SettingsInvalid(f"{name} must be name:sha256 pairs with commas, each name once")
+        found[operator] = Secret(digest.lower())
+    return found
 
 
 def long_enough(name: str, key: str) -> str:

@@ -151,6 +151,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatc
         *("VERCEL_ENV", "AWS_LAMBDA_FUNCTION_NAME", "TRUSTED_EDGE", "EDGE_SECRET", "IDENTITY_HMAC_KEY"),
         *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),
         *("STRIPE_API_BASE", "STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS", "PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
+        *("OPS_TOKEN", "OPS_TOKENS"),
     ):
         monkeypatch.delenv(name, raising=False)
     forget_process_state()

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / "functions"
 _COLD: Final = {
+    "analytics": "GET /analytics/creator/{creator_id}/earnings",
     "creators": "GET /creators/{username}",
     "payments": "GET /payments/packages",
     "ready": "GET /live",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functions.payments import balances, decisions, ledger, ledger_repository, packages, repository
 from functions.payments.ledger import Kind
 from functions.payments.schemas import Charge, ChargeIn, ChargeOut, EmbeddedCreator
+from shared import earnings
 from shared.http.problems import AccountInactive, CreatorNotFound, InsufficientTokens, SelfCharge
 from shared.postgres import idempotency
 from shared.postgres.idempotency import Answer, Operation
@@ -62,6 +63,7 @@ async def _charge(transaction: Transaction, payer_id: str, wanted: ChargeIn) -> 
         note=wanted.note,
     )
     balances.forget(transaction, payer_id, creator_id)
+    earnings.forget(transaction, creator_id, row.created_at)
     return ChargeOut(
         charge=Charge(
             id=row.id,

@@ -7,12 +7,13 @@ looks, and in whatever order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from functions.payments import balances, ledger, ledger_repository, payouts_repository, provider
 from functions.payments.ledger import Account, Kind
 from functions.payments.movements import Sent, Transfer
 from functions.payments.payouts_repository import PayoutRow
-from shared import telemetry
+from shared import earnings, telemetry
 from shared.postgres.transaction import Transaction
 
 
@@ -49,6 +50,7 @@ async def settle(transaction: Transaction, payout: PayoutRow, transfers: Sequenc
         redeemed_tokens=booking.redeemed_tokens,
     )
     balances.forget(transaction, payout.creator_id)
+    earnings.forget(transaction, payout.creator_id, datetime.now(UTC))
     return True
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -15,6 +15,7 @@ from shared.cache.space import Answer, Space
 from shared.http.problems import NotFound, Problem
 from shared.limits.gate import Call
 
+_OUTCOMES: Final = ("hit", "stale", "miss")
 _TAG: Final = re.compile(r'(?:^|,)\s*(?:W/)?"([^"]*)"\s*(?=,|$)')
 
 M = TypeVar("M", bound=BaseModel)
@@ -43,7 +44,7 @@ async def respond(
 ) -> Response:
     """Answer from what the gate fetched, or from `load`. Raise `absent` where there is nothing to show."""
     answer = await space.answer(call.fetched, load)
-    _note(answer)
+    _note(answer.outcome)
     if answer.entry.body is None:
         raise absent(headers={"X-Cache": answer.outcome})
     headers = {"X-Cache": answer.outcome}
@@ -52,6 +53,17 @@ async def respond(
         if _matches(call.if_none_match, answer.entry.etag):
             return Response(status_code=304, headers=headers)
     return Response(answer.entry.body, media_type="application/json", headers=headers)
+
+
+def respond_with(body: BaseModel | None, parts: Sequence[Answer], *, absent: type[Problem] = NotFound) -> Response:
+    """Answer with what was made of several cached parts. `X-Cache`: hit when all of them are, miss when one was
+    computed, else stale. Raise `absent` where there is nothing to show."""
+    outcome = max((part.outcome for part in parts), key=_OUTCOMES.index)
+    _note(outcome)
+    headers = {"X-Cache": outcome}
+    if body is None:
+        raise absent(headers=headers)
+    return Response(body.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
 
 
 def _revalidation(etag: str, rule: Revalidated) -> dict[str, str]:
@@ -68,7 +80,7 @@ def _matches(if_none_match: str, etag: str) -> bool:
     return if_none_match.strip() == "*" or etag in _TAG.findall(if_none_match)
 
 
-def _note(answer: Answer) -> None:
+def _note(outcome: str) -> None:
     record = telemetry.current()
     if record and record.outcome != "degraded":
-        record.outcome = answer.outcome
+        record.outcome = outcome

@@ -72,7 +72,7 @@ class Space(Generic[M]):
         except UpstashError:
             return None  # a cache error is a miss
         entry = Entry.decode(raw if isinstance(raw, str) else None)
-        return self._parse(entry) if entry and entry.is_fresh else None
+        return self.parse(entry) if entry and entry.is_fresh else None
 
     async def get_or_load(self, *parts: str, load: Callable[[], Awaitable[M | None]]) -> M | None:
         """The fresh cached model, or what `load` returns, which is then cached (an absence too, more briefly).
@@ -83,7 +83,7 @@ class Space(Generic[M]):
 
     async def of(self, fetched: Fetched, load: Callable[[], Awaitable[M | None]]) -> M | None:
         """`get_or_load` of what the gate has looked up already."""
-        return self._parse((await self.answer(fetched, load)).entry)
+        return self.parse((await self.answer(fetched, load)).entry)
 
     def drop(self, transaction: Transaction, *parts: str) -> None:
         """Have the value dropped when this transaction commits: no read that begins after that sees the old one."""
@@ -145,13 +145,14 @@ class Space(Generic[M]):
         known = recent.get(key)  # nobody to ask: one load at a time in this process, and its answer for a moment
         return known if known is not None else await _flights.once(key, compute_and_remember)
 
+    def parse(self, entry: Entry) -> M | None:
+        """The model that an answer's entry is of."""
+        return None if entry.body is None else self._model.model_validate_json(entry.body)
+
     async def _fill(self, key: str, token: str, entry: Entry) -> None:
         soft = self._times.absent if entry.body is None else self._times.soft
         hard = self._times.absent if entry.body is None else self._times.hard
         await lease.fill(key, token, entry, fresh_ms=jittered_ms(soft), kept_ms=jittered_ms(hard))
-
-    def _parse(self, entry: Entry) -> M | None:
-        return None if entry.body is None else self._model.model_validate_json(entry.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,21 @@ admission, and a request that was denied a moment ago, or has no session where o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from fastapi import Depends, Request
 
 from shared import sessions, telemetry
 from shared.cache import lease
 from shared.cache.entry import Fetched
-from shared.cache.spaces import LEASE_MS
 from shared.http.problems import RateLimited, RateLimiterUnavailable, Unauthenticated
-from shared.limits.admission import Admission, verdicts_of
+from shared.limits.admission import Admission
 from shared.limits.local import BlockList, MemoryLimiter
 from shared.limits.policies import Policy, WhenOut
+from shared.limits.question import Found, Question, Read, Ride
 from shared.limits.tiers import Tiers, UserOf
 from shared.limits.usage import Usage
 from shared.limits.window import Verdict
@@ -28,10 +28,7 @@ from shared.postgres import outbox
 from shared.sessions import Presented, Session
 from shared.upstash.client import upstash
 from shared.upstash.errors import UpstashError, UpstashUnavailable
-from shared.upstash.scripts import CLOCK, Script
 
-LUA: Final = Path(__file__).parent / "lua"
-GATE: Final = Script.read(CLOCK, LUA / "admit.lua", lease.LOOKUP, LUA / "gate.lua")
 RETRY_SECONDS: Final = 5  # on a closed policy: one deadline and the breaker's 2 s have passed by then
 
 blocked: Final = BlockList()
@@ -39,20 +36,16 @@ stand_in: Final = MemoryLimiter()
 usage: Final = Usage()
 
 
-class Read(Protocol):
-    """A cache read that rides with admission. `key` is None where the request cannot name a value."""
-
-    def key(self, request: Request) -> str | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the gate knows of an admitted request."""
 
     admission: Admission
-    fetched: Fetched
+    fetched: Fetched  # the declared read, or the first of several
     if_none_match: str  # every such header as one list, as RFC 9110 5.3 reads them
     session: Session | None = None
+    others: tuple[Fetched, ...] = ()  # the other declared reads
+    ridden: Any = None  # what the ride returned; None where Redis did not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +75,48 @@ class Gate:
     """`gate(POLICY, ...)` as FastAPI calls it. Architecture tests find it by its type."""
 
     def __init__(
-        self, policy: Policy, read: Read | None, bucket: str | None, user_of: UserOf | None, who: Who = Who.ANYONE
+        self,
+        policy: Policy,
+        reads: Sequence[Read],
+        bucket: str | None,
+        user_of: UserOf | None,
+        who: Who = Who.ANYONE,
+        ride: Ride | None = None,
     ) -> None:
         self.policy = policy
         self.who = who
-        self._read = read
+        self._reads = reads
+        self._question = Question(ride)
         self._tiers = Tiers(policy, bucket, user_of or (None if who is Who.ANYONE else _user_of))
 
     async def __call__(self, request: Request) -> Call:
         known = self._presented(request)
         tiers = await self._tiers.keys(request)
         self._refuse_blocked(tiers)
-        read_key = self._read.key(request) if self._read else None
-        lookups = [key for key in (known.key if known else None, read_key) if key is not None]
+        read_keys = [read.key(request) for read in self._reads]
+        lookups = [key for key in (known.key if known else None, *read_keys) if key is not None]
         degraded, asked_at_ms = False, blocked.clock_ms()
         try:
-            verdicts, found = await self._ask(tiers, lookups)
+            found = await self._ask(request, tiers, lookups)
         except NoVerdict:
-            verdicts, found, degraded = self._ask_locally(tiers), [Fetched(key) for key in lookups], True
-        full = {key: verdict.wait_ms for key, verdict in zip(tiers, verdicts, strict=True) if verdict.full}
+            found, degraded = Found(self._ask_locally(tiers), [Fetched(key) for key in lookups]), True
+        full = {key: verdict.wait_ms for key, verdict in zip(tiers, found.verdicts, strict=True) if verdict.full}
         for key, wait_ms in ({} if degraded else full).items():
             blocked.block(key, wait_ms, since_ms=asked_at_ms)
-        admission = Admission.of(self.policy, verdicts, degraded=degraded)
+        admission = Admission.of(self.policy, found.verdicts, degraded=degraded)
         usage.note(self.policy, allowed=admission.allowed, identity=next(iter(full), ""))
         if not admission.allowed:
             raise _denied(admission)
         _announce(admission)
-        fetched = found[-1] if read_key is not None else Fetched()
-        if_none_match = ", ".join(request.headers.getlist("if-none-match"))
-        if known is None:
-            return Call(admission, fetched, if_none_match)
-        session = await sessions.judge(found[0], known)
-        if session is None:
+        values = iter(found.values)
+        session = None
+        if known is not None and (session := await sessions.judge(next(values), known)) is None:
             raise Unauthenticated
-        return UserCall(admission, fetched, if_none_match, session)
+        fetched, *others = [Fetched() if key is None else next(values) for key in read_keys] or [Fetched()]
+        if_none_match = ", ".join(request.headers.getlist("if-none-match"))
+        if session is None:
+            return Call(admission, fetched, if_none_match, None, tuple(others), found.ridden)
+        return UserCall(admission, fetched, if_none_match, session, tuple(others), found.ridden)
 
     def _presented(self, request: Request) -> Presented | None:
         """Whose request it says to be. Raise Unauthenticated without a trip where that cannot be true."""
@@ -133,20 +134,18 @@ class Gate:
             usage.note(self.policy, allowed=False, identity=longest)
             raise _denied(Admission(self.policy, allowed=False, remaining=0, wait_ms=waits[longest]))
 
-    async def _ask(self, tiers: list[str], lookups: list[str]) -> tuple[list[Verdict], list[Fetched]]:
+    async def _ask(self, request: Request, tiers: list[str], lookups: list[str]) -> Found:
         """One trip: every tier, the lookups, and what rides along: late drops, due usage counts. Raise NoVerdict."""
         client = upstash()
         if client is None:
             raise NoVerdict
         token = lease.token()
-        limits = [number for _ in tiers for number in (self.policy.quota, self.policy.window_ms)]
-        leases = [argument for _ in lookups for argument in (token, LEASE_MS)]
-        call = GATE([*tiers, *lookups], 1, len(tiers), *limits, *leases)
+        call = self._question.ask(request, self.policy, tiers, lookups, token)
         late, counts = outbox.take_undelivered(), usage.take()
         drops = [["DEL", *late]] if late else []  # before the lookups, which must not find what should be gone
         try:
             answers = await client.run(*drops, call, *(counts.commands() if counts else ()))
-            return _understood(answers[len(drops)], len(tiers), lookups, token)
+            return self._question.understand(answers[len(drops)], len(tiers), lookups, token)
         except UpstashUnavailable as error:
             outbox.give_back(late)
             if counts and not error.maybe_applied:
@@ -175,7 +174,8 @@ class Ungated:
 def gate(
     policy: Policy,
     *,
-    read: Read | None = None,
+    read: Read | tuple[Read, ...] = (),
+    ride: Ride | None = None,
     bucket: str | None = None,
     session: bool | None = False,
     user_of: UserOf | None = None,
@@ -183,12 +183,13 @@ def gate(
     """Admit, and read, in one trip: `call: Annotated[UserCall, gate(API, session=True, read=users.OF_CALLER)]`.
 
     `session`: True where one is a must (`UserCall`), None where one may be sent (`Call`). A policy's operations may
-    each have a `bucket` of their own. `user_of` tells who calls where it is not the session that does. Raise
-    RateLimited (429), Unauthenticated (401), or RateLimiterUnavailable (503) where the limiter is out of reach and
-    the policy is closed then.
+    each have a `bucket` of their own. `user_of` tells who calls where it is not the session that does. A `ride` is a
+    part of a script that runs with it, once the request is admitted. Raise RateLimited (429), Unauthenticated (401), or
+    RateLimiterUnavailable (503) where the limiter is out of reach and the policy is closed then.
     """
     who = Who.MAYBE_USER if session is None else Who.USER if session else Who.ANYONE
-    return Depends(Gate(policy, read, bucket, user_of, who))
+    reads = read if isinstance(read, tuple) else (read,)
+    return Depends(Gate(policy, reads, bucket, user_of, who, ride))
 
 
 def ungated(reason: str) -> Any:
@@ -199,18 +200,6 @@ def ungated(reason: str) -> Any:
 def _user_of(request: Request) -> str | None:
     known = sessions.presented(request)
     return known.user_id if known else None
-
-
-def _understood(answer: Any, tiers: int, lookups: list[str], token: str) -> tuple[list[Verdict], list[Fetched]]:
-    """The script's answer. Raise the error that came instead, or ValueError."""
-    if isinstance(answer, UpstashError):
-        raise answer
-    if not isinstance(answer, list) or not answer:
-        raise ValueError("not an answer of gate.lua")
-    verdicts = verdicts_of(answer[0], tiers)
-    looked_up = answer[1:] + [None] * (2 * len(lookups) - len(answer) + 1)  # denied: nothing was
-    pairs = zip(lookups, looked_up[::2], looked_up[1::2], strict=True)
-    return verdicts, [Fetched.of(key, token, state, raw) for key, state, raw in pairs]
 
 
 def _announce(admission: Admission) -> None:

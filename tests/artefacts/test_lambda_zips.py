@@ -125,6 +125,7 @@ async def test_scheduled_event_leaves_metrics_and_fails_with_stripe_out(
 NEEDED = {
     "ready": ["IDENTITY_HMAC_KEY", "DATABASE_URL"],
     "creators": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS"],
+    "analytics": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS"],
     "auth": ["IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"],
     "payments": [
         *("IDENTITY_HMAC_KEY", "DATABASE_URL", "SESSION_KEYS", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"),

@@ -99,6 +99,10 @@ def test_upstash_is_found_under_both_names(env: dict[str, str], url: str | None,
         ({"TRUSTED_EDGE": "fastly"}, "unset or cloudfront"),
         ({"TRUSTED_EDGE": "cloudfront"}, "needs EDGE_SECRET"),
         (LAMBDA | {"IDENTITY_HMAC_KEY": "k" * 31}, "under 32 characters"),
+        ({"OPS_TOKENS": "ada"}, "OPS_TOKENS must be"),
+        ({"OPS_TOKENS": f"ada:{'0' * 63}"}, "OPS_TOKENS must be"),
+        ({"OPS_TOKENS": f":{'0' * 64}"}, "OPS_TOKENS must be"),
+        ({"OPS_TOKENS": f"ada:{'0' * 64},ada:{'1' * 64}"}, "OPS_TOKENS must be"),
     ],
 )
 def test_value_that_cannot_be_right_is_refused_by_name_and_not_shown(env: dict[str, str], named: str) -> None:

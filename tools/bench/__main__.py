@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tools.bench import client, cold, lock, report, sign_in
+from tools.bench import cached, client, cold, lock, report, sign_in
 from tools.cli.screen import out, step, table
 from tools.deploy.python import VERSION, PythonMissing
 
@@ -33,6 +33,9 @@ def main(
     found += asyncio.run(sign_in.measure(pairs))
     step(f"the lock: {rounds} rounds of {lock.AT_ONCE} payouts of one creator at once, with it and without")
     found += asyncio.run(lock.measure(rounds))
+    postings = 30_000 if smoke else cached.POSTINGS
+    step(f"cached reads: {rounds} rounds over {postings:,} postings")
+    found += asyncio.run(cached.measure(rounds, postings))
     report.write(found, results)
     table(
         ("what", "median", "target", ""),

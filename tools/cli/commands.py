@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tools.cli import dev, doctor, fault, invoke, migrate, openapi, pay, session, upstash
+from tools.cli import demo, dev, doctor, fault, invoke, migrate, openapi, pay, session, upstash
 
 app = typer.Typer(
     name="digis",
@@ -14,6 +14,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("dev")(dev.dev)
+app.command("demo")(demo.demo)
 app.command("upstash")(upstash.upstash)
 app.command("migrate")(migrate.migrate)
 app.command("invoke")(invoke.invoke)

@@ -28,7 +28,7 @@ CREATOR_PASSWORD: Final = "demo-creator-password"  # noqa: S105
 
 _FANS: Final = ("fan", "fan2")
 _CATEGORIES: Final = ("music", "gaming", "art", "fitness", "cooking", "talk")
-_NAMES: Final = (
+CREATORS: Final = (
     "luna mika nova aria jude remy sol vera finn iris koa lena milo nora otto pia quinn rhea sven tess ugo vida "
     "wren xena yara zeno ada bram cleo dara enzo faye gus hana ivo juno kit lola max nina olaf petra rico sara "
     "timo uma vito willa xavi yuki"
@@ -60,10 +60,10 @@ async def load_demo(url: str, *, payees: bool = True) -> DemoCounts:
             new = [row["id"] for row in await connection.fetch(_USERS_SQL, json.dumps(_users(), default=str))]
             creators = await connection.fetch(_CREATORS_SQL, json.dumps(_creators(), default=str), new)
             await _set_passwords(connection)
-            fans, makers = [demo_id(name) for name in _FANS], [demo_id(name) for name in _NAMES]
+            fans, makers = [demo_id(name) for name in _FANS], [demo_id(name) for name in CREATORS]
             charges = await load_money(connection, _NAMESPACE, fans, makers)
             if payees:
-                await load_payees(connection, _NAMESPACE, dict(zip(_NAMES, makers, strict=True)))
+                await load_payees(connection, _NAMESPACE, dict(zip(CREATORS, makers, strict=True)))
     finally:
         await connection.close(timeout=10)
     return DemoCounts(len(new), len(creators), charges)
@@ -71,7 +71,7 @@ async def load_demo(url: str, *, payees: bool = True) -> DemoCounts:
 
 def seed_stripe(fake: FakeStripe) -> None:
     """Have the fake Stripe know the demo's creators, and the funds that they are paid from."""
-    seed(fake, _NAMES)
+    seed(fake, CREATORS)
 
 
 def demo_id(username: str) -> UUID:
@@ -109,7 +109,7 @@ _UNHASHED_SQL: Final = """
 
 async def _set_passwords(connection: asyncpg.Connection[Any]) -> None:
     """Hashed once each, when anybody is without: all fans have one password, all creators another."""
-    rows = await connection.fetch(_UNHASHED_SQL, [demo_id(name) for name in (*_FANS, *_NAMES)])
+    rows = await connection.fetch(_UNHASHED_SQL, [demo_id(name) for name in (*_FANS, *CREATORS)])
     if rows:
         hashes = {True: await passwords.hashed(CREATOR_PASSWORD), False: await passwords.hashed(FAN_PASSWORD)}
         await connection.executemany(
@@ -120,7 +120,7 @@ async def _set_passwords(connection: asyncpg.Connection[Any]) -> None:
 
 def _users() -> list[dict[str, Any]]:
     fans = [_user("fan", 0, is_creator=False), _user("fan2", 1, is_creator=False)]
-    return fans + [_user(name, 2 + place, is_creator=True) for place, name in enumerate(_NAMES)]
+    return fans + [_user(name, 2 + place, is_creator=True) for place, name in enumerate(CREATORS)]
 
 
 def _user(username: str, place: int, *, is_creator: bool) -> dict[str, Any]:
@@ -137,9 +137,9 @@ def _creators() -> list[dict[str, Any]]:
     """Skewed as fame is, and with equal counts among the small, so that pages meet ties."""
     chance = random.Random(_SEED)  # noqa: S311 -- the same on every laptop is what it is for
     creators = []
-    for place, name in enumerate(_NAMES):
+    for place, name in enumerate(CREATORS):
         category = _CATEGORIES[place % len(_CATEGORIES)]
-        followers = 120_000 // (place + 1) ** 2 if place < len(_NAMES) // 2 else chance.choice((12, 25, 40))
+        followers = 120_000 // (place + 1) ** 2 if place < len(CREATORS) // 2 else chance.choice((12, 25, 40))
         creators.append(
             {
                 "user_id": demo_id(name),

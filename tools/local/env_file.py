@@ -13,9 +13,15 @@ DEFAULT_DATA: Final = Path(".digis")
 DEV_PORT: Final = 8787
 UPSTASH_PORT: Final = 8079
 UPSTASH_TOKEN: Final = "local"  # noqa: S105 -- of a server on loopback with nothing in it
-CRON_SECRET: Final = "cron-local"  # noqa: S105 -- likewise
 STRIPE_KEY: Final = "sk_test_local"
 STRIPE_WEBHOOK_SECRET: Final = "whsec_local"  # noqa: S105 -- likewise
+
+ALIKE: Final = {  # on every laptop
+    "STAGE": "local",
+    "MAIL_FROM": "no-reply@digis.test",
+    "CRON_SECRET": "cron-local",
+    "OPS_TOKEN": "ops-local",
+}
 
 
 def payout_account_url(port: int) -> str:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from tools.local.demo import load_demo, seed_stripe
 from tools.local.env_file import (
-    CRON_SECRET,
+    ALIKE,
     DEV_PORT,
     STRIPE_KEY,
     STRIPE_WEBHOOK_SECRET,
@@ -47,6 +47,7 @@ _GIVEN: Final = (
     *("UPSTASH_KEY_PREFIX", "UPSTASH_DEADLINE_MS", "IDENTITY_HMAC_KEY", "STAGE", "ALLOWED_ORIGINS"),
     *("PROFILE_CDN_SECONDS", "SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
     *("STRIPE_DEADLINE_MS", "PAYOUT_HOLD_DAYS", "PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
+    *("OPS_TOKEN", "OPS_TOKENS"),
 )
 _STRIPE: Final = ("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET")
 _WEBHOOKS: Final = "/payments/webhooks/stripe"
@@ -95,14 +96,11 @@ class Stack:
             all_of_them.create_task(self._ready_mailbox())
         self.report(f"services are up ({time.perf_counter() - started:.2f} s)")
         await self._fill(demo=demo)
-        self.env |= {
-            "STAGE": "local",
+        self.env |= ALIKE | {
             "IDENTITY_HMAC_KEY": _kept_secret(self.data / "identity.key"),
             "SESSION_KEYS": f"k1:{_kept_secret(self.data / 'session.key')}",
             "OTP_PEPPER": _kept_secret(self.data / "otp.key"),
-            "MAIL_FROM": "no-reply@digis.test",
             "PAYOUT_ACCOUNT_URL": payout_account_url(self.port),
-            "CRON_SECRET": CRON_SECRET,
         }
         self.env |= {name: self.given[name] for name in _GIVEN if self.given.get(name)}
         write_env(self.data, self.env)

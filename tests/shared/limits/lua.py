@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import hiredis
 
-from shared.limits import gate
+from shared.limits import question
 
 
 def at_chosen_time(*files: Path) -> str:
@@ -18,7 +18,7 @@ def at_chosen_time(*files: Path) -> str:
     return "local now = tonumber(ARGV[#ARGV])\n" + "\n".join(file.read_text() for file in files)
 
 
-ADMIT = at_chosen_time(gate.LUA / "admit.lua", gate.LUA / "admit_only.lua")
+ADMIT = at_chosen_time(question.LUA / "admit.lua", question.LUA / "admit_only.lua")
 
 
 class Redis:

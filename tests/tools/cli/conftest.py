@@ -37,7 +37,7 @@ def clean_environment() -> dict[str, str]:
     """The environment without anything that chooses a service for the command."""
     ours = (
         *("DIGIS_", "UPSTASH_", "KV_REST_", "DATABASE_URL", "MIGRATION_", "STAGE", "VERCEL", "AWS_"),
-        *("SMTP_", "MAIL_", "SESSION_", "OTP_", "STRIPE_", "PAYOUT_", "CRON_"),
+        *("SMTP_", "MAIL_", "SESSION_", "OTP_", "STRIPE_", "PAYOUT_", "CRON_", "OPS_"),
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

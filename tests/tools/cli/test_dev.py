@@ -44,7 +44,7 @@ def test_env_file_is_all_that_a_function_needs(start: Start, place: Path) -> Non
     assert file.stat().st_mode & 0o777 == 0o600
     assert set(read_env(place / ".digis")) == {
         *("DATABASE_URL", "IDENTITY_HMAC_KEY", "STAGE", "UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
-        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM"),
+        *("SESSION_KEYS", "OTP_PEPPER", "SMTP_URL", "MAIL_FROM", "OPS_TOKEN"),
         *("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "PAYOUT_ACCOUNT_URL", "CRON_SECRET"),
     }
     assert len(read_env(place / ".digis")["IDENTITY_HMAC_KEY"]) >= 32
