@@ -91,7 +91,8 @@ COMMENT ON COLUMN purchases.due_at IS 'from then on reconcile asks Stripe for it
 
 -- What is owed, and what those who owe spent last: a creator is not paid for it.
 CREATE INDEX ledger_accounts_in_debt ON ledger_accounts (user_id) INCLUDE (balance) WHERE kind = 'owed' AND balance < 0;
-CREATE INDEX charges_by_pair ON charges (creator_id, payer_id);
+-- Also what a creator's supporters are added up from.
+CREATE INDEX charges_by_supporter ON charges (creator_id, payer_id, created_at) INCLUDE (tokens);
 CREATE INDEX charges_by_payer ON charges (payer_id, created_at DESC, id DESC) INCLUDE (creator_id, tokens);
 
 -- For the purge of addresses, 30 days after their session ended.

@@ -12,14 +12,16 @@ from uuid import UUID
 from shared.http.cursors import Cursor, microseconds, moment
 from shared.postgres.pool import database
 from shared.postgres.transaction import Transaction
+from shared.upstash import keys
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
 # Whoever was suspended or closed their account is not shown.
-_CREATORS: Final = """
+_CREATORS: Final = f"""
     SELECT u.id, u.username, u.display_name, c.bio, c.avatar_url, c.links, c.category, c.follower_count, c.created_at,
-           EXISTS (SELECT FROM streams s WHERE s.creator_id = c.user_id AND s.ended_at IS NULL) AS is_live
+           EXISTS (SELECT FROM streams s WHERE s.creator_id = c.user_id AND s.ended_at IS NULL
+                      AND s.last_beat_at > now() - interval '{keys.STREAM.ttl} seconds') AS is_live
       FROM creators c JOIN users u ON u.id = c.user_id AND u.status = 'active'
 """
 

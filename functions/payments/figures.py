@@ -18,6 +18,7 @@ class Run:
     failed: int = 0
     drained: int = 0
     purged: int = 0
+    ended: int = 0  # streams
     began: float = field(default_factory=time.monotonic)
     ends: float = 0.0
 

@@ -27,6 +27,7 @@ from shared import sessions, telemetry
 from shared.http.problems import PaymentProviderUnavailable, UpstreamUnavailable
 from shared.postgres import idempotency, outbox
 from shared.postgres.pool import RETRY_SECONDS, database
+from shared.presence import streams
 from shared.upstash.errors import UpstashError
 
 CUT_SECONDS: Final = 20.0  # then what is still under way is cut off, as a crash would: functions have 25 s
@@ -42,7 +43,7 @@ async def run() -> ReconciledOut:
     """One run. Raise a step's PaymentProviderUnavailable or UpstreamUnavailable, when all the others are done."""
     figures = Run()
     failure: Exception | None = None
-    steps: tuple[Step, ...] = (_drain, _payouts, books.catch_up, _purchases, _purge)
+    steps: tuple[Step, ...] = (_drain, _payouts, books.catch_up, _purchases, _streams, _purge)
     try:
         async with asyncio.timeout(CUT_SECONDS):
             for place, step in enumerate(steps):
@@ -57,6 +58,7 @@ async def run() -> ReconciledOut:
         ReconcileFailed=figures.failed,
         ReconcileDrained=figures.drained,
         ReconcilePurged=figures.purged,
+        ReconcileStreamsEnded=figures.ended,
         ReconcileSeconds=round(time.monotonic() - figures.began, 3),
     )
     if failure is not None:
@@ -123,6 +125,12 @@ async def _next_purchase(figures: Run) -> bool:
         return False
     figures.settled += await inquiries.payment(intent_id) is Outcome.BOOKED
     return True
+
+
+async def _streams(figures: Run) -> None:
+    """Streams whose streamers just vanished."""
+    while not figures.time_is_up() and (count := await streams.end_vanished()):
+        figures.ended += count
 
 
 async def _purge(figures: Run) -> None:

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
+from shared.http.codes import Code
+
 MEDIA_TYPE = "application/problem+json"
-
-
-class Code(StrEnum):
-    MALFORMED_JSON = "malformed_json"
-    IDEMPOTENCY_KEY_MISSING = "idempotency_key_missing"
-    INVALID_CURSOR = "invalid_cursor"
-    INVALID_SIGNATURE = "invalid_signature"
-    UNAUTHENTICATED = "unauthenticated"
-    INVALID_CREDENTIALS = "invalid_credentials"
-    INVALID_CODE = "invalid_code"
-    OPERATOR_REQUIRED = "operator_required"
-    INSUFFICIENT_TOKENS = "insufficient_tokens"
-    INSUFFICIENT_EARNINGS = "insufficient_earnings"
-    FORBIDDEN = "forbidden"
-    NOT_A_CREATOR = "not_a_creator"
-    EMAIL_UNVERIFIED = "email_unverified"
-    ACCOUNT_INACTIVE = "account_inactive"
-    NOT_FOUND = "not_found"
-    CREATOR_NOT_FOUND = "creator_not_found"
-    STREAM_NOT_FOUND = "stream_not_found"
-    METHOD_NOT_ALLOWED = "method_not_allowed"
-    EMAIL_TAKEN = "email_taken"
-    USERNAME_TAKEN = "username_taken"
-    REQUEST_IN_FLIGHT = "request_in_flight"
-    PAYOUT_IN_PROGRESS = "payout_in_progress"
-    PAYOUT_ACCOUNT_MISSING = "payout_account_missing"
-    ALREADY_LIVE = "already_live"
-    UPLOAD_MISSING = "upload_missing"
-    UPLOAD_MISMATCH = "upload_mismatch"
-    BODY_TOO_LARGE = "body_too_large"
-    VALIDATION_FAILED = "validation_failed"
-    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
-    SELF_CHARGE = "self_charge"
-    RATE_LIMITED = "rate_limited"
-    INTERNAL = "internal"
-    RATE_LIMITER_UNAVAILABLE = "rate_limiter_unavailable"
-    UPSTREAM_UNAVAILABLE = "upstream_unavailable"
-    PAYMENT_PROVIDER_UNAVAILABLE = "payment_provider_unavailable"
-    MAIL_UNAVAILABLE = "mail_unavailable"
 
 
 class FieldError(BaseModel):
@@ -159,6 +121,10 @@ class CreatorNotFound(Problem):
     code, status, detail = Code.CREATOR_NOT_FOUND, 404, "There is no such creator."
 
 
+class StreamNotFound(Problem):
+    code, status, detail = Code.STREAM_NOT_FOUND, 404, "There is no such stream, or it is over."
+
+
 class MethodNotAllowed(Problem):
     code, status, detail = Code.METHOD_NOT_ALLOWED, 405, "This path does not take that method."
 
@@ -173,6 +139,10 @@ class PayoutInProgress(Problem):
 
 class PayoutAccountMissing(Problem):
     code, status, detail = Code.PAYOUT_ACCOUNT_MISSING, 409, "There is no account yet that can be paid out to."
+
+
+class AlreadyLive(Problem):
+    code, status, detail = Code.ALREADY_LIVE, 409, "You are live already: one stream at a time."
 
 
 class BodyTooLarge(Problem):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -29,10 +30,11 @@ class Read(Protocol):
 
 
 class Ride(Protocol):
-    """A part of a script, which defines `ride(keys, arguments)`, and what it is called with: once the request is
-    admitted, in the same trip. Not for anybody to change something by: who calls is not judged yet."""
+    """Parts of a script, of which the last defines `ride(keys, arguments)`, and what it is called with: once the
+    request is admitted, in the same trip. Nothing is to be changed by it: who calls is not judged yet."""
 
-    part: Path
+    @property
+    def parts(self) -> Sequence[Path]: ...
 
     def keys(self) -> list[str]: ...
 
@@ -53,7 +55,7 @@ class Question:
 
     def __init__(self, ride: Ride | None) -> None:
         self._ride = ride
-        self._script = GATE if ride is None else Script.read(*_PARTS, ride.part, LUA / "gate_ride.lua")
+        self._script = GATE if ride is None else Script.read(*_PARTS, *ride.parts, LUA / "gate_ride.lua")
 
     def ask(self, request: Request, policy: Policy, tiers: list[str], lookups: list[str], token: str) -> ScriptCall:
         limits = [number for _ in tiers for number in (policy.quota, policy.window_ms)]

@@ -8,7 +8,8 @@ import pytest
 from fastapi import Depends, FastAPI
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from shared.http.problems import Code, Problem
+from shared.http.codes import Code
+from shared.http.problems import Problem
 from shared.limits.gate import gate, ungated
 from shared.limits.policies import PAYMENT, PUBLIC
 from tests.architecture.route_rules import blocking_parts, routes_of, routes_without_one_gate, wrapped_middleware

@@ -30,6 +30,11 @@ ANSWERS = {
     "POST /payments/payout-account": (201, 201),
     "POST /payments/payouts": (201, 201),  # under one key: the second is the first one's answer
     "POST /payments/webhooks/stripe": (400, 400),  # signed long ago
+    "POST /streams": (201, 409),
+    "GET /streams/{stream_id}": (404, 404),
+    "POST /streams/{stream_id}/heartbeat": (404, 404),
+    "POST /streams/{stream_id}/viewers": (404, 404),
+    "DELETE /streams/{stream_id}": (404, 404),
 }
 
 

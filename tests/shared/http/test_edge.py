@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from shared.http.problems import Code, Problem
+from shared.http.codes import Code
+from shared.http.problems import Problem
 from tests.shared.http.tried import SECRET
 
 MIB = 1024 * 1024
