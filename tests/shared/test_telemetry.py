@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import Any
 
@@ -29,9 +30,11 @@ def _described(line: dict[str, Any]) -> dict[str, Any]:
     return dict(described)
 
 
-def test_laptop_has_one_plain_line(fresh_process: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_laptop_has_one_plain_line(fresh_process: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "digis")
+    fresh_process.setattr(telemetry.logger(), "propagate", True)
     telemetry.measure(LedgerDriftCents=-1250, ReconcileSeconds=0.25)
-    assert capsys.readouterr() == ("", "metrics: LedgerDriftCents -1250, ReconcileSeconds 0.25\n")
+    assert caplog.messages == ["metrics: LedgerDriftCents -1250, ReconcileSeconds 0.25"]
 
 
 @pytest.mark.usefixtures("deployed")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import httpx
 import pytest
 
 from tests.conftest import Services
+from tests.functions.payments.crash.clock import Clock
 from tests.functions.payments.crash.doomed import Zygote
 from tests.functions.payments.crash.world import World
 from tests.functions.payments.crash.zygote import be_patient
@@ -32,21 +34,27 @@ def patience(fresh_process: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def app_url(services: Services, database_name: str) -> str:
+    """Those who die go to Postgres itself, pooler or not: that it noticed is seen by a lock of their session."""
+    return services.postgres.url(database_name)
+
+
+@pytest.fixture
 async def world(
     patience: None,
     digis: httpx.AsyncClient,
-    services: Services,
-    database_name: str,
+    app_url: str,
     owner_url: str,
     rest: RestServer,
     stripe: FakeStripe,
     zygote: Zygote,
+    tmp_path: Path,
 ) -> AsyncIterator[World]:
     """The tests say which events are delivered, and when."""
     stripe.webhooks.set(Delivery.HELD)
     owner = await asyncpg.connect(owner_url, timeout=10)
     try:
-        # Those who die go to Postgres itself, pooler or not: that it noticed is seen by a lock of their session.
-        yield World(digis, stripe, rest, zygote, owner, owner_url, services.postgres.url(database_name))
+        clock = await Clock.begin(tmp_path / "clock", owner, stripe, rest)
+        yield World(digis, stripe, rest, zygote, owner, owner_url, app_url, clock)
     finally:
         await owner.close(timeout=10)

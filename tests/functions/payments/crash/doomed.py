@@ -9,8 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any, Final, Self
@@ -57,15 +57,26 @@ class Ended:
     def was_killed(self) -> bool:
         return os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
 
-    def hear(self, kind: str, told: Any) -> bool:
-        """Take note; return whether that was the last."""
+    def hear(self, kind: str, told: Any) -> None:
         if kind == "point":
             self.labels.append(told)
         elif kind == "answer":
             self.reply = Reply(**told)
-        else:
+        elif kind == "ended":
             self.status = told
-        return kind == "ended"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the zygote is to have served, and how it is to go wrong. `clock` is a file with the seconds that are said to
+    have passed; `plant` a mistake that its code has."""
+
+    env: dict[str, str]
+    request: Request
+    clock: str
+    point: int | None = None
+    way: Way | None = None
+    plant: str | None = None
 
 
 class Zygote:
@@ -94,21 +105,54 @@ class Zygote:
             ours.close()
             process.wait(_RUN_SECONDS)
 
-    async def run(
-        self, env: dict[str, str], request: Request, point: int | None = None, way: Way | None = None
-    ) -> Ended:
+    async def run(self, order: Order) -> Ended:
         """Have the request served, well or not, and wait for the end of the process that serves it."""
         ended = Ended(next(self._runs))
-        order = {"run": ended.run, "env": env, "request": asdict(request), "point": point, "way": way}
+        await self._hear(ended, asdict(order), "ended")
+        return ended
+
+    @asynccontextmanager
+    async def stop(self, order: Order) -> AsyncIterator[Stopped]:
+        """Have the request served until it is stopped; others may be served meanwhile. It goes no further than that,
+        unless it is let go."""
+        ended = Ended(next(self._runs))
+        stopped = Stopped(self, ended, int(await self._hear(ended, asdict(order), "stopped")))
+        try:
+            yield stopped
+        finally:
+            if ended.status < 0:
+                await stopped.end(signal.SIGKILL)
+
+    async def _hear(self, ended: Ended, order: dict[str, Any], last: str) -> Any:
+        """Give an order, and hear what becomes of that run, up to a `last` word. Nobody else listens meanwhile."""
         reader, writer = await asyncio.open_connection(sock=self._channel.dup(), limit=_LINE_BYTES)
         try:
             async with asyncio.timeout(_RUN_SECONDS):
-                writer.write(json.dumps(order).encode() + b"\n")
+                writer.write(json.dumps({"run": ended.run, **order}).encode() + b"\n")
                 while line := await reader.readline():
                     run, kind, told = json.loads(line)
-                    if run == ended.run and ended.hear(kind, told):
-                        return ended
+                    if run != ended.run:
+                        continue
+                    ended.hear(kind, told)
+                    if kind == last:
+                        return told
+                    assert kind != "ended", f"it was not {last}"
         finally:
             writer.close()
             await writer.wait_closed()
         raise AssertionError("the zygote has died; what it said is above")
+
+
+@dataclass
+class Stopped:
+    """A process that stands still."""
+
+    _zygote: Zygote
+    _ended: Ended
+    _process: int
+
+    async def end(self, by: signal.Signals = signal.SIGCONT) -> Ended:
+        """Let it go on, or kill it, and wait for its end."""
+        os.kill(self._process, by)
+        await self._zygote._hear(self._ended, {"process": self._process}, "ended")
+        return self._ended

@@ -7,34 +7,34 @@ from __future__ import annotations
 
 from typing import Final
 
+BEGIN: Final = "sql BEGIN READ WRITE"
+READ: Final = "sql BEGIN READ ONLY"
 COMMIT: Final = "sql COMMIT"
 CREATES_INTENT: Final = "stripe POST /v1/payment_intents"
 LOCKS_ACCOUNTS: Final = "sql SELECT FROM lock_ledger_accounts 1"
 
-_BEGIN: Final = "sql BEGIN READ WRITE"
-_READ: Final = "sql BEGIN READ ONLY"
-_RECORD: Final = "sql INSERT INTO idempotency_keys AS"
-_GATE: Final = ("upstash EVALSHA",)
-_CLAIM: Final = (
-    *(_BEGIN, "sql SELECT pg_try_advisory_xact_lock hashtextextended 1", "sql SELECT body_hash subject status"),
+RECORD: Final = "sql INSERT INTO idempotency_keys AS"
+GATE: Final = ("upstash EVALSHA",)
+CLAIM: Final = (
+    *(BEGIN, "sql SELECT pg_try_advisory_xact_lock hashtextextended 1", "sql SELECT body_hash subject status"),
     "sql SELECT u.id u.username u.display_name",
 )
-_SET_INTENT: Final = (_BEGIN, "sql UPDATE purchases SET payment_intent_id", _RECORD, COMMIT)
-_RESUME: Final = (*_GATE, "sql connect", *_CLAIM, "sql SELECT id user_id package_id", _RECORD, COMMIT)
-_DROP: Final = ("upstash DEL", _BEGIN, "sql DELETE FROM cache_outbox WHERE", COMMIT)
+_SET_INTENT: Final = (BEGIN, "sql UPDATE purchases SET payment_intent_id", RECORD, COMMIT)
+_RESUME: Final = (*GATE, "sql connect", *CLAIM, "sql SELECT id user_id package_id", RECORD, COMMIT)
+DROP: Final = ("upstash DEL", BEGIN, "sql DELETE FROM cache_outbox WHERE", COMMIT)
 
 _BEGIN_PURCHASE: Final = (
-    *(*_GATE, "sql connect", *_CLAIM, "sql INSERT INTO purchases user_id", _RECORD, COMMIT, CREATES_INTENT),
+    *(*GATE, "sql connect", *CLAIM, "sql INSERT INTO purchases user_id", RECORD, COMMIT, CREATES_INTENT),
 )
 PURCHASE: Final = (*_BEGIN_PURCHASE, *_SET_INTENT)
 FAILED_PURCHASE: Final = (
     *_BEGIN_PURCHASE,
-    *(_BEGIN, "sql UPDATE purchases SET attempt", "sql UPDATE idempotency_keys SET claimed_until", COMMIT),
+    *(BEGIN, "sql UPDATE purchases SET attempt", "sql UPDATE idempotency_keys SET claimed_until", COMMIT),
 )
 RESUMED_PURCHASE: Final = (*_RESUME, CREATES_INTENT, *_SET_INTENT)
 OVERTAKEN_PURCHASE: Final = (*_RESUME, "stripe GET /v1/payment_intents/:id", *_SET_INTENT)
 
-_DECIDED: Final = (*_CLAIM, LOCKS_ACCOUNTS)
+_DECIDED: Final = (*CLAIM, LOCKS_ACCOUNTS)
 _CHARGED: Final = (
     *(
         *_DECIDED,
@@ -42,23 +42,30 @@ _CHARGED: Final = (
         "sql INSERT INTO charges transfer_id",
         "sql WITH young AS SELECT",
     ),
-    *(_RECORD, "sql INSERT INTO cache_outbox keys", COMMIT, *_DROP),
+    *(RECORD, "sql INSERT INTO cache_outbox keys", COMMIT, *DROP),
 )
-CHARGE: Final = (*_GATE, "sql connect", *_CHARGED)
+CHARGE: Final = (*GATE, "sql connect", *_CHARGED)
 COLD_GATE: Final = (
-    *(*_GATE, "upstash EVAL SCRIPT SCRIPT SCRIPT", "sql connect", _BEGIN, "sql WITH seen AS UPDATE", COMMIT),
-    *_GATE,
+    *(
+        *GATE,
+        f"upstash EVAL{8 * ' SCRIPT'}",  # every script that the function knows
+        "sql connect",
+        BEGIN,
+        "sql WITH seen AS UPDATE",
+        COMMIT,
+    ),
+    *GATE,
 )
 COLD_CHARGE: Final = (*COLD_GATE, *_CHARGED)
-REFUSED_CHARGE: Final = (*_GATE, "sql connect", *_DECIDED, _RECORD, COMMIT)
+REFUSED_CHARGE: Final = (*GATE, "sql connect", *_DECIDED, RECORD, COMMIT)
 
-_HEARD: Final = ("sql connect", _READ, "sql SELECT FROM stripe_events WHERE", COMMIT)
-_ASKED: Final = ("stripe GET /v1/payment_intents/:id", "stripe GET /v1/refunds", "stripe GET /v1/disputes")
-_REMEMBER: Final = "sql INSERT INTO stripe_events id"
+HEARD: Final = ("sql connect", READ, "sql SELECT FROM stripe_events WHERE", COMMIT)
+ASKED: Final = ("stripe GET /v1/payment_intents/:id", "stripe GET /v1/refunds", "stripe GET /v1/disputes")
+REMEMBER: Final = "sql INSERT INTO stripe_events id"
 BOOKED: Final = (
-    *(*_HEARD, *_ASKED, _BEGIN, "sql SELECT id user_id package_id", "sql SELECT id kind cents"),
+    *(*HEARD, *ASKED, BEGIN, "sql SELECT id user_id package_id", "sql SELECT id kind cents"),
     *(LOCKS_ACCOUNTS, "sql SELECT id tokens price_cents"),
     *("sql WITH transfer AS INSERT", "sql INSERT INTO purchase_movements id"),
-    *("sql UPDATE purchases SET payment_intent_id", _REMEMBER, "sql INSERT INTO cache_outbox keys", COMMIT, *_DROP),
+    *("sql UPDATE purchases SET payment_intent_id", REMEMBER, "sql INSERT INTO cache_outbox keys", COMMIT, *DROP),
 )
-IGNORED: Final = (*_HEARD, _BEGIN, _REMEMBER, COMMIT)
+IGNORED: Final = (*HEARD, BEGIN, REMEMBER, COMMIT)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from tests.functions.payments.crash import deliveries, labels, trials
-from tests.functions.payments.crash.points import Way
+from tests.functions.payments.crash.points import DEATHS, Way
 from tests.functions.payments.crash.trials import Trial
 from tests.functions.payments.crash.world import World
 from tests.functions.payments.people import Buyer
@@ -20,7 +20,7 @@ class Operation:
 
     new_trial: Callable[[World, Buyer], Trial]
     labels: tuple[str, ...]
-    ways: tuple[Way, ...] = tuple(Way)
+    ways: tuple[Way, ...] = DEATHS
     dies_at: slice = field(default_factory=lambda: slice(None))
 
     @property

@@ -36,6 +36,10 @@ class Way(StrEnum):
     SENT = "sent"  # killed when the bytes were out: it is Postgres's choice whether there was an effect
     LOST = "lost"  # there was an effect, and the connection broke before the reply; the process lives on
     AFTER = "after"  # killed when the reply was read
+    STOPPED = "stopped"  # no death: it stands still, before anything is sent, until somebody lets it go on
+
+
+DEATHS: Final = (Way.BEFORE, Way.SENT, Way.LOST, Way.AFTER)
 
 
 class Points:
@@ -57,6 +61,9 @@ class Points:
             return await act()
         if self._way is Way.BEFORE:
             _die()
+        if self._way is Way.STOPPED:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            return await act()
         if self._way is Way.SENT:
             sending = asyncio.ensure_future(act())
             await asyncio.sleep(0)  # its first step, which writes
@@ -140,7 +147,7 @@ def _hook_stripe(points: Points) -> None:
     async def hooked(client: stripe.HTTPXClient, method: str, url: str, *arguments: Any, **named: Any) -> Any:
         async def lose() -> Exception:
             with contextlib.suppress(RuntimeError):  # another call is under way on it
-                await client._client_async.aclose()
+                await client._client_async._transport.aclose()  # its connections: it can make new ones
             lost: Any = stripe.APIConnectionError
             return cast("Exception", lost("Unexpected error communicating with Stripe.", should_retry=True))
 

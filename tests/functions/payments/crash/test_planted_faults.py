@@ -13,6 +13,7 @@ import pytest
 from functions.payments.ledger import House
 from tests.functions.payments.conftest import Audit
 from tests.functions.payments.people import Buyer
+from tools.local.demo_stripe import FUNDS_CENTS
 from tools.local.stripe.server import FakeStripe
 
 _BALANCES: Final = "DROP TRIGGER ledger_balances_are_kept ON ledger_postings;"
@@ -134,7 +135,7 @@ async def test_audit_finds_it_when_stripe_has_money_that_is_not_booked(
     stripe.webhook_url = None  # the event is lost
     await used.buy("t100")
     assert [found.partition(",")[0] for found in await books()] == [
-        "the ledger has 4339 cents at Stripe",
+        f"the ledger has {FUNDS_CENTS + 4339} cents at Stripe",
         "500 tokens are issued",
     ]
 

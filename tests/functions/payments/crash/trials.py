@@ -68,7 +68,7 @@ class Purchase(Trial):
     async def prepare(self) -> None:
         self.key = new_key()
         self.before = await self.buyer.balance()
-        self.request = _posted(self.buyer, "tokens/purchase", {"package_id": "t100"}, self.key)
+        self.request = posted(self.buyer, "tokens/purchase", {"package_id": "t100"}, self.key)
 
     async def retry(self) -> Reply:
         if await self._is_held():
@@ -165,7 +165,7 @@ class Charge(Trial):
         self.before = await self.buyer.balance()
         self.earned = await self.world.earnings(CREATOR)
         self.body = {"creator_id": str(demo_id(CREATOR)), "tokens": 40, "kind": "tip", "note": "thank you"}
-        self.request = _posted(self.buyer, "charge", self.body, self.key)
+        self.request = posted(self.buyer, "charge", self.body, self.key)
 
     async def retry(self) -> Reply:
         return reply_of(await self.buyer.post("charge", self.body, self.key))
@@ -193,7 +193,7 @@ class RefusedCharge(Charge):
     async def prepare(self) -> None:
         await super().prepare()
         self.body["tokens"] = self.before["tokens"] + 1
-        self.request = _posted(self.buyer, "charge", self.body, self.key)
+        self.request = posted(self.buyer, "charge", self.body, self.key)
 
     async def check(self) -> None:
         assert await self.world.count("charges WHERE payer_id = $1", demo_id(self.buyer.username)) == 0
@@ -202,7 +202,7 @@ class RefusedCharge(Charge):
         await self.world.shows(self.buyer, self.before)
 
 
-def _posted(buyer: Buyer, path: str, body: Any, key: str) -> Request:
+def posted(buyer: Buyer, path: str, body: Any, key: str) -> Request:
     """What `buyer.post` sends."""
     headers = {**buyer.headers, "idempotency-key": key, "content-type": "application/json"}
     return Request(f"/payments/{path}", headers, json.dumps(body))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -20,7 +21,8 @@ from shared.limits import gate
 from shared.postgres.outbox import drain
 from shared.postgres.pool import database
 from tests.functions.payments.audit import audit
-from tests.functions.payments.crash.doomed import Ended, Request, Zygote
+from tests.functions.payments.crash.clock import Clock
+from tests.functions.payments.crash.doomed import Ended, Order, Request, Stopped, Zygote
 from tests.functions.payments.crash.points import ALIVE, Way
 from tests.functions.payments.people import Buyer
 from tests.support import new_token
@@ -34,7 +36,7 @@ IGNORED: Final = ("payment_intent.created", "charge.succeeded")
 
 _PASSED_ON: Final = (
     *("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN", "UPSTASH_DEADLINE_MS"),
-    *("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_DEADLINE_MS"),
+    *("STRIPE_API_BASE", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "STRIPE_DEADLINE_MS", "CRON_SECRET"),
 )
 
 
@@ -49,6 +51,7 @@ class World:
     owner: asyncpg.Connection[Any]
     owner_url: str
     app_url: str
+    clock: Clock
     _numbers: Iterator[int] = field(default_factory=count)
 
     async def newcomer(self) -> Buyer:
@@ -64,14 +67,28 @@ class World:
         )
         return Buyer(self.http, self.stripe, name, await new_token(name))
 
-    async def doom(self, request: Request, point: int | None = None, way: Way | None = None) -> Ended:
+    async def doom(
+        self, request: Request, point: int | None = None, way: Way | None = None, *, plant: str | None = None
+    ) -> Ended:
         """Serve the request in a process of its own; return when Postgres, too, is done with that process."""
+        ended = await self.zygote.run(self._order(request, point, way, plant))
+        await self._noticed(ended)
+        return ended
+
+    @asynccontextmanager
+    async def stop(self, request: Request, point: int, *, plant: str | None = None) -> AsyncIterator[Stopped]:
+        """Serve the request in a process of its own, which stands still before that point until it is let go."""
+        async with self.zygote.stop(self._order(request, point, Way.STOPPED, plant)) as stopped:
+            yield stopped
+
+    def _order(self, request: Request, point: int | None, way: Way | None, plant: str | None) -> Order:
         env = {name: os.environ[name] for name in _PASSED_ON} | {"DATABASE_URL": self.app_url}
-        ended = await self.zygote.run(env, request, point, way)
+        return Order(env, request, str(self.clock.file), point, way, plant)
+
+    async def _noticed(self, ended: Ended) -> None:
         # Each of its connections holds this lock until its server process has gone, with whatever it was doing.
         await self.owner.execute(f"SELECT pg_advisory_lock({ALIVE}, {ended.run})", timeout=30)
         await self.owner.execute(f"SELECT pg_advisory_unlock({ALIVE}, {ended.run})")
-        return ended
 
     async def audit(self) -> list[str]:
         return await audit(self.owner_url, self.stripe)

@@ -17,17 +17,20 @@ import signal
 import socket
 import ssl
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from functions.payments import intents
+from functions.payments import figures, intents, reconcile
 from functions.payments.app import app
 from shared.http.problems import PaymentProviderUnavailable
 from shared.postgres import pool
 from shared.upstash import transport
+from tests.functions.payments.crash.plants import PLANTS
 from tests.functions.payments.crash.points import Points, Way, install
 from tests.support import forget_process_state
 
@@ -41,15 +44,19 @@ def main() -> None:
     ssl.create_default_context = functools.cache(ssl.create_default_context)  # type: ignore[assignment]
     asyncio.run(_warm_up())
     be_patient(setattr)
+    setattr(reconcile, "WORKERS", 1)  # noqa: B010 -- of several the order is another each time; the tests' own has all
     gc.freeze()
     with channel.makefile("r") as orders:
         for line in orders:
             order = json.loads(line)
-            child = os.fork()
+            child = order.get("process") or os.fork()  # or one that was stopped, and is so no more
             if child == 0:
                 _be_the_child(channel, order)
-            _, status = os.waitpid(child, 0)
-            _tell(channel, order["run"], "ended", status)
+            _, status = os.waitpid(child, os.WUNTRACED)
+            if os.WIFSTOPPED(status):
+                _tell(channel, order["run"], "stopped", child)
+            else:
+                _tell(channel, order["run"], "ended", status)
 
 
 async def _warm_up() -> None:
@@ -66,6 +73,8 @@ def be_patient(change: Callable[[object, str, object], None]) -> None:
         change(pool, name, _PATIENT_SECONDS)
     change(pool, "STATEMENT_MS", int(_PATIENT_SECONDS * 1000))
     change(transport, "CONNECT_SECONDS", _PATIENT_SECONDS)
+    change(reconcile, "CUT_SECONDS", _PATIENT_SECONDS)
+    change(figures, "RUN_SECONDS", _PATIENT_SECONDS)
 
 
 def _be_the_child(channel: socket.socket, order: dict[str, Any]) -> None:
@@ -73,6 +82,9 @@ def _be_the_child(channel: socket.socket, order: dict[str, Any]) -> None:
     try:
         os.environ.update(order["env"])
         forget_process_state()
+        _follow(Path(order["clock"]))
+        if order["plant"] is not None:
+            PLANTS[order["plant"]](setattr)
         way = None if order["way"] is None else Way(order["way"])
         points = Points(lambda kind, told: _tell(channel, order["run"], kind, told), order["point"], way)
         install(points, order["run"])
@@ -83,6 +95,12 @@ def _be_the_child(channel: socket.socket, order: dict[str, Any]) -> None:
         sys.stderr.flush()
     finally:
         os._exit(status)
+
+
+def _follow(clock: Path) -> None:
+    """See the time pass that is said to have passed since now: moments in this process's memory stay as they are."""
+    wall, born = time.time, float(clock.read_text())
+    time.time = lambda: wall() + float(clock.read_text()) - born
 
 
 async def _serve(request: dict[str, Any]) -> dict[str, Any]:
