@@ -65,7 +65,10 @@ async def count_attempt(account: AccountRow) -> None:
 
 
 async def set_status(transaction: Transaction, account_id: str, status: str) -> None:
-    await transaction.execute("UPDATE payout_accounts SET status = $2 WHERE account_id = $1", account_id, status)
+    """One that is closed is so for good, whatever a refusal made us think of it."""
+    await transaction.execute(
+        "UPDATE payout_accounts SET status = $2 WHERE account_id = $1 AND status <> 'closed'", account_id, status
+    )
 
 
 def _account(row: Record) -> AccountRow:

@@ -30,11 +30,20 @@ def _described(line: dict[str, Any]) -> dict[str, Any]:
     return dict(described)
 
 
-def test_laptop_has_one_plain_line(fresh_process: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "digis")
-    fresh_process.setattr(telemetry.logger(), "propagate", True)
+class _Heard(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+def test_laptop_has_one_plain_line(fresh_process: pytest.MonkeyPatch) -> None:
+    heard, logger = _Heard(), telemetry.logger()
+    fresh_process.setattr(logger, "handlers", [heard])
     telemetry.measure(LedgerDriftCents=-1250, ReconcileSeconds=0.25)
-    assert caplog.messages == ["metrics: LedgerDriftCents -1250, ReconcileSeconds 0.25"]
+    assert heard.lines == ["metrics: LedgerDriftCents -1250, ReconcileSeconds 0.25"]
 
 
 @pytest.mark.usefixtures("deployed")

@@ -135,7 +135,7 @@ async def test_reconcile_with_nothing_to_do_makes_two_trips_at_the_most(luna: Bu
         answer = await luna.http.request(method, "/payments/reconcile", headers=CRON)
         assert answer.json() == {"success": True, "resumed": 0, "settled": 0, "failed": 0, "drained": 0}
         trips, _, queries = await _cost(rest, answer)
-        assert (trips, queries) == (1, 16)
+        assert (trips, queries) == (1, 17)
     refused = await luna.http.get("/payments/reconcile")
     assert (refused.status_code, refused.json()["code"]) == (401, "operator_required")
     assert await _cost(rest, refused) == (1, 4, 0)

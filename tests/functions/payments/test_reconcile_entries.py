@@ -24,6 +24,8 @@ from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 
+pytestmark = pytest.mark.slow
+
 HOUR = 3600
 SETTLED: Figures = (0, 1, 0, 0)
 

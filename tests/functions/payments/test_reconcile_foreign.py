@@ -29,6 +29,8 @@ from tests.functions.payments.reconciling import (
 from tests.functions.payments.world import Json, World
 from tools.local.stripe.server import FakeStripe
 
+pytestmark = pytest.mark.slow
+
 LATE = 700  # seconds: more than what was not booked yet is put down to
 
 
@@ -61,9 +63,6 @@ async def _transfer(payees: Payees, payout_id: str, changed: dict[str, str], *, 
     stripe.advance(ago)
     stripe.reset_counters()
     return made
-
-
-# Transfers
 
 
 @pytest.mark.plants_a_fault

@@ -33,6 +33,8 @@ from tools.local.rest.faults import Mode as RestMode
 from tools.local.rest.server import RestServer
 from tools.local.stripe.faults import Mode
 
+pytestmark = pytest.mark.slow
+
 SECRET = "cron-of-this-test"
 OLD_ADDRESSES = "SELECT count(*) FROM sessions WHERE ip <> '' AND ended_at < now() - interval '30 days'"
 
@@ -55,11 +57,9 @@ async def unsent(payees: Payees, fresh_process: pytest.MonkeyPatch) -> str:
     payout_id = await ask_and_die(await earner(payees), fresh_process)
     owner = payees.world.owner
     await owner.execute("INSERT INTO cache_outbox (keys) VALUES (ARRAY['balance:nobody'])")
-    await owner.execute(
-        """INSERT INTO sessions (user_id, token_hash, ip, created_at, ended_at)
-           SELECT id, sha256('x'), '127.0.0.1', now() - interval '50 days', now() - interval '40 days'
-             FROM users LIMIT 1"""
-    )
+    sql = "INSERT INTO sessions (user_id, token_hash, ip, created_at, ended_at)"
+    ended = "SELECT id, sha256('x'), '::1', now() - interval '50 days', now() - interval '40 days' FROM users LIMIT 1"
+    await owner.execute(f"{sql} {ended}")
     return payout_id
 
 

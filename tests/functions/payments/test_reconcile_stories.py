@@ -15,6 +15,8 @@ from tests.functions.payments.people import new_key
 from tests.functions.payments.reconciling import NOTHING, ask, run, unheard
 from tests.functions.payments.world import Bought, World
 
+pytestmark = pytest.mark.slow
+
 AGED = ("ledger_postings", "ledger_transfers", "charges")
 
 

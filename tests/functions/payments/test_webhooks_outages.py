@@ -189,6 +189,9 @@ async def test_event_has_one_effect_when_the_delivery_is_cut_while_stripe_is_ask
     await writer.wait_closed()
     await faults.set(Mode.OK)
     assert await world.stripe.deliver(event) == 200
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        while await world.owner.fetchval("SELECT count(*) FROM cache_outbox"):
+            pass  # the first delivery goes on by itself: what it booked may be there before what it drops is gone
     assert await fan.tokens() == 10_100
 
 

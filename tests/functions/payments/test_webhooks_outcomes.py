@@ -203,4 +203,4 @@ async def _is_parked(
     assert row is not None
     assert (tuple(row), await world.ledger()) == (("parked", reason), house)
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert errors == [f"event {event['id']} is parked: {reason}"]
+    assert errors == [f"payment {event['data']['object']['id']} is parked: {reason}"]
