@@ -10,6 +10,8 @@ import pytest
 from tests.functions.payments.payees import Payees
 from tests.functions.payments.world import World
 
+pytestmark = pytest.mark.slow
+
 HOLD_DAYS = 7
 LEAST = 1000
 

@@ -20,8 +20,9 @@ from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 from tools.local.stripe.webhooks import Delivery
 
-ASKED = {"tokens": 1000}
-ACCOUNT = "acct_demo_luna"
+pytestmark = pytest.mark.slow
+
+ASKED, ACCOUNT = {"tokens": 1000}, "acct_demo_luna"
 OUT = [Mode.REFUSE, Mode.HANG, Mode.ERROR_500, Mode.DOWN, Mode.CUT, Mode.LOST, Mode.SLOW]
 CARRIED_OUT = {Mode.CUT, Mode.LOST, Mode.SLOW}  # the last one when it is let go
 CRON = {"Authorization": "Bearer cron-local"}

@@ -14,6 +14,8 @@ from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 
+pytestmark = pytest.mark.slow
+
 TRANSFERS = "POST /v1/transfers"
 GIVE_UP_SECONDS = 60  # for what never takes a tenth of it
 

@@ -29,6 +29,8 @@ from tests.functions.payments.reconciling import (
 from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
 
+pytestmark = pytest.mark.slow
+
 SENT_AND_PAID: Figures = (1, 1, 0, 0)  # what is sent is asked for right after that, by the same run
 ADOPTED: Figures = (0, 1, 0, 0)
 FAILED: Figures = (0, 0, 1, 0)

@@ -12,6 +12,8 @@ from tests.functions.payments.payees import Payees
 from tests.functions.payments.reconciling import NOTHING, Log, log_of, run, unheard
 from tests.functions.payments.world import World
 
+pytestmark = pytest.mark.slow
+
 MINUTE, DAY = 60, 86_400
 
 

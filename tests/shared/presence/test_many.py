@@ -14,6 +14,8 @@ from tests.conftest import Services
 from tests.shared.limits.lua import Redis
 from tests.shared.presence.presence import ALIVE_MS, Presence, at_once, audit
 
+pytestmark = pytest.mark.slow
+
 STREAM = str(UUID(int=1))
 ADDRESSES = [f"192.0.2.{number}" for number in range(250)]
 

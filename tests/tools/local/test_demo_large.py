@@ -20,6 +20,8 @@ from tools.local.demo_large import DemoRefused, load_large
 from tools.local.stripe.server import FakeStripe
 from tools.migrate.runner import migrate
 
+pytestmark = pytest.mark.slow
+
 Owner: TypeAlias = "asyncpg.Connection[Any]"
 
 _CHARGES = """
