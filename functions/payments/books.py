@@ -13,19 +13,21 @@ from functions.payments import inquiries, ledger, ledger_repository, reconcile_r
 from functions.payments.figures import Run
 from functions.payments.inquiries import Outcome
 from functions.payments.movements import Entry
+from functions.payments.provider import ProviderFailed
 from shared import telemetry
 from shared.http.problems import PaymentProviderUnavailable, UpstreamUnavailable
 from shared.postgres.pool import DatabaseUnavailable, database
 
 FIRST_LOOK_SECONDS: Final = 86_400  # how far back the very first look goes
 OVERLAP_SECONDS: Final = 600  # for clocks that differ, and for entries that are listed late
+YOUNG_SECONDS: Final = 120  # lists of Stripe's may differ for so long
+PINNED_SECONDS: Final = 21_600  # then what an entry makes fail is left to whoever reads of the drift
 WINDOW_SECONDS: Final = 3600  # after an outage of hours it is caught up with in parts, each of which is then done with
 
 
 async def catch_up(figures: Run) -> None:
     """Book what is missing, up to now, and compare. Raise PaymentProviderUnavailable or UpstreamUnavailable; or, when
     all else is done, what an entry made fail, which the next run tries again."""
-    asked: dict[str, Outcome] = {}
     failures: list[Exception] = []
     since = await reconcile_repository.find_mark() or time.time() - FIRST_LOOK_SECONDS
     is_now = False
@@ -37,13 +39,14 @@ async def catch_up(figures: Run) -> None:
         is_now = until >= began
         async for page in transfers.list_entries(int(since) - OVERLAP_SECONDS, None if is_now else int(until)):
             booked = await reconcile_repository.booked_among([entry.id for entry in page])
+            asked: dict[str, Outcome] = {}  # of each page anew: what is asked is younger than what is listed
             for entry in page:
                 if entry.id not in booked:
                     figures.settled += await _is_booked_now(entry, asked, failures)
                 if figures.time_is_up():
                     return
         since = began if is_now else until
-        if not failures:
+        if not failures or since < began - PINNED_SECONDS:
             await reconcile_repository.set_mark(since)
     await _compare()
     if failures:
@@ -53,9 +56,12 @@ async def catch_up(figures: Run) -> None:
 async def _is_booked_now(entry: Entry, asked: dict[str, Outcome], failures: list[Exception]) -> bool:
     """Whether something was booked because of it. What one entry makes fail keeps nobody from the others."""
     try:
-        return await _book(entry, asked)
-    except (PaymentProviderUnavailable, DatabaseUnavailable):
-        raise
+        return bool(entry.cents or entry.fee_cents) and await _book(entry, asked)
+    except (PaymentProviderUnavailable, DatabaseUnavailable) as error:
+        if not isinstance(error, ProviderFailed) or not error.is_definitive:
+            raise
+        telemetry.logger().error("entry %s makes Stripe refuse: %s", entry.id, error.reason)
+        failures.append(error)
     except UpstreamUnavailable:  # it says that it is ours, and we know nothing of it: the comparison will tell
         telemetry.logger().error("entry %s is of something that we do not know", entry.id)
     except Exception as error:  # noqa: BLE001 -- raised again when the others are done
@@ -74,10 +80,10 @@ async def _book(entry: Entry, asked: dict[str, Outcome]) -> bool:
         asked[subject] = await (inquiries.payment if entry.payment_id else inquiries.payout)(subject)
     if subject is not None and asked[subject] is Outcome.PARKED:
         return False
-    if subject is not None and is_news and asked[subject] is Outcome.BOOKED:
-        await _book_as_the_houses(entry)  # a stranger in the same group: what is booked now is let be
-        return True
-    return await _book_as_the_houses(entry)
+    booked = is_news and subject is not None and asked[subject] is Outcome.BOOKED
+    if subject is not None and entry.created > time.time() - YOUNG_SECONDS:
+        return booked  # one that is not booked by now may be a stranger's, or Stripe's lists differ: the next run knows
+    return await _book_as_the_houses(entry) or booked
 
 
 async def _book_as_the_houses(entry: Entry) -> bool:

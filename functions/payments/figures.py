@@ -25,7 +25,7 @@ class Run:
     def time_is_up(self) -> bool:
         return time.monotonic() >= self.ends
 
-    def share_time(self, steps_left: int) -> None:
+    def share_time(self, part: float) -> None:
         """Each step may take its part of what is left: one that has too much to do does not starve the others."""
         now = time.monotonic()
-        self.ends = now + max(self.began + RUN_SECONDS - now, 0.0) / steps_left
+        self.ends = now + max(self.began + RUN_SECONDS - now, 0.0) * part

@@ -23,19 +23,14 @@ ENTRIES: Final = "entries"  # the latest first
 # part that somebody who owes tokens has spent: as many tokens as they owe, of what they spent last, as far as it was
 # not paid out before they owed (payouts take the oldest first; those since then took what others spent).
 _BALANCES: Final = """
-    WITH young AS (
-        SELECT coalesce(sum(p.amount), 0) AS tokens FROM ledger_accounts a JOIN ledger_postings p ON p.account_id = a.id
-         WHERE a.user_id = $1 AND a.kind = 'earnings' AND p.amount > 0
-           AND p.created_at > now() - make_interval(days => $2)
+    WITH mine AS (
+        SELECT id, balance FROM ledger_accounts WHERE user_id = $1 AND kind = 'earnings'
+    ), young AS (
+        SELECT coalesce(sum(p.amount), 0) AS tokens FROM mine JOIN ledger_postings p ON p.account_id = mine.id
+         WHERE p.amount > 0 AND p.created_at > now() - make_interval(days => $2)
            AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)
-    ), unpaid AS (
-        SELECT coalesce(sum(least(c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens), greatest(mine.balance - (
-                   SELECT coalesce(sum(p.amount), 0) FROM ledger_postings p
-                     LEFT JOIN payout_movements m ON m.transfer_id = p.transfer_id
-                     LEFT JOIN payouts o ON o.id = m.payout_id
-                    WHERE p.account_id = mine.id AND CASE WHEN o.id IS NULL THEN p.created_at > c.created_at
-                                                          ELSE o.created_at >= debt.since END
-               ), 0))), 0) AS tokens
+    ), owed AS (
+        SELECT c.created_at, c.unpaid - floor(c.unpaid * c.fee_tokens / c.tokens) AS tokens, debt.since
           FROM ledger_accounts debtor CROSS JOIN LATERAL (
                SELECT max(before.created_at) FILTER (WHERE before.balance >= 0) AS since FROM (
                    SELECT p.created_at, debtor.balance
@@ -47,10 +42,25 @@ _BALANCES: Final = """
                       least(g.tokens, -debtor.balance - (sum(g.tokens) OVER latest - g.tokens)) AS unpaid
                  FROM charges g WHERE g.payer_id = debtor.user_id
                WINDOW latest AS (ORDER BY g.created_at DESC, g.id DESC ROWS UNBOUNDED PRECEDING)
-          ) c JOIN ledger_accounts mine ON mine.user_id = $1 AND mine.kind = 'earnings'
+          ) c
          WHERE debtor.kind = 'owed' AND debtor.balance < 0 AND c.creator_id = $1 AND c.unpaid > 0
            AND EXISTS (SELECT FROM charges m WHERE m.creator_id = $1 AND m.payer_id = debtor.user_id)
            AND c.created_at <= now() - make_interval(days => $2)
+    ), earned_later AS ( -- one pass over what was earned since the oldest of these, and nothing where nobody owes
+        SELECT tokens, since,
+               sum(amount) OVER (ORDER BY created_at DESC RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS later
+          FROM (SELECT created_at, 0 AS amount, tokens, since FROM owed
+                UNION ALL
+                SELECT p.created_at, p.amount, NULL, NULL FROM mine JOIN ledger_postings p ON p.account_id = mine.id
+                 WHERE p.amount > 0 AND p.created_at > (SELECT min(created_at) FROM owed)
+                   AND NOT EXISTS (SELECT FROM payout_movements m WHERE m.transfer_id = p.transfer_id)) of_both
+    ), unpaid AS (
+        SELECT coalesce(sum(least(e.tokens, greatest(mine.balance - coalesce(e.later, 0) - (
+                   SELECT coalesce(sum(p.amount), 0) FROM payouts o JOIN payout_movements m ON m.payout_id = o.id
+                     JOIN ledger_postings p ON p.transfer_id = m.transfer_id AND p.account_id = mine.id
+                    WHERE o.creator_id = $1 AND o.created_at >= e.since
+               ), 0))), 0) AS tokens
+          FROM mine CROSS JOIN earned_later e WHERE e.tokens IS NOT NULL
     )
     SELECT coalesce(sum(balance) FILTER (WHERE kind = 'wallet'), 0)::bigint AS tokens,
            coalesce(-sum(balance) FILTER (WHERE kind = 'owed'), 0)::bigint AS owed_tokens,

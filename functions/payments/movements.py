@@ -57,6 +57,7 @@ class Entry:
 
     id: str
     type: str
+    created: int  # in seconds since 1970
     cents: int
     fee_cents: int
     payment_id: str | None = None

@@ -32,8 +32,9 @@ def mismatch(payout: PayoutRow, transfer: Transfer) -> str | None:
 
 async def settle(transaction: Transaction, payout: PayoutRow, transfers: Sequence[Transfer]) -> bool:
     """Book what is new; return whether anything was. The payout is locked by this transaction."""
-    known = await payouts_repository.known_movements(transaction, payout.id)
-    new = [(one, moved) for one in transfers for moved in one.movements if moved.id not in known]
+    every = [(one, moved) for one in transfers for moved in one.movements]
+    known = await payouts_repository.known_movements(transaction, payout.id, [moved.id for _, moved in every])
+    new = [(one, moved) for one, moved in every if moved.id not in known]
     if not new:
         return False
     earnings_of, transit_of = (Kind.EARNINGS, payout.creator_id), (Kind.PAYOUT_TRANSIT, payout.creator_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -164,10 +165,12 @@ async def list_latest(creator_id: str, *, after: Cursor | None, limit: int) -> l
     return [_payout(row) for row in rows]
 
 
-async def known_movements(transaction: Transaction, payout_id: str) -> set[str]:
-    """Stripe's balance transactions that are booked already."""
+async def known_movements(transaction: Transaction, payout_id: str, ids: Sequence[str]) -> set[str]:
+    """Stripe's balance transactions that are booked already; of these ids, those too that are taken for the house's."""
     rows = await transaction.fetch(
-        "SELECT stripe_id FROM payout_movements WHERE payout_id = $1 AND stripe_id IS NOT NULL", UUID(payout_id)
+        """SELECT stripe_id FROM payout_movements WHERE payout_id = $1 AND stripe_id IS NOT NULL
+           UNION ALL SELECT id FROM house_movements WHERE id = ANY($2)""",
+        *(UUID(payout_id), ids),
     )
     return {row["stripe_id"] for row in rows}
 

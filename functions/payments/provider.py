@@ -29,7 +29,8 @@ RETRY_SECONDS: Final = 5
 PAGE: Final = 100  # the most that Stripe lists at once
 BAD_REQUEST: Final = 400
 SERVER_ERROR: Final = 500
-_UNAUTHORIZED: Final = 401
+ACCOUNT_INVALID: Final = "account_invalid"
+_OF_OUR_KEY: Final = {401, 403}
 NOT_FOUND: Final = 404
 _NOT_STORED: Final = {409, 429}
 
@@ -45,8 +46,9 @@ class ProviderFailed(PaymentProviderUnavailable):
     @property
     def is_definitive(self) -> bool:
         """Nothing was done, and nothing will be, under that key. A failure of Stripe's own (5xx) does not say so, nor
-        does a refusal of our key, which passes, nor of a key that was used for something else."""
-        return BAD_REQUEST <= self.http_status < SERVER_ERROR and self.http_status != _UNAUTHORIZED
+        does a refusal of our own key (401, 403), which passes; but for that of an account that is not ours to use."""
+        is_of_our_key = self.http_status in _OF_OUR_KEY and self.reason != ACCOUNT_INVALID
+        return BAD_REQUEST <= self.http_status < SERVER_ERROR and not is_of_our_key
 
 
 # Seconds since 1970, by the wall clock: others stand still while a process is stopped or frozen.

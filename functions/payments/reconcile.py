@@ -21,6 +21,7 @@ from functions.payments import (
 )
 from functions.payments.figures import Run
 from functions.payments.inquiries import Outcome
+from functions.payments.provider import ProviderFailed
 from functions.payments.schemas import ReconciledOut
 from functions.payments.senders import Sending
 from shared import sessions, telemetry
@@ -43,11 +44,12 @@ async def run() -> ReconciledOut:
     """One run. Raise a step's PaymentProviderUnavailable or UpstreamUnavailable, when all the others are done."""
     figures = Run()
     failure: Exception | None = None
-    steps: tuple[Step, ...] = (_drain, _payouts, books.catch_up, _purchases, _streams, _purge)
+    # With the parts of the time that each may take: Stripe's lists are what takes long.
+    steps = ((_drain, 1), (_payouts, 4), (books.catch_up, 8), (_purchases, 2), (_streams, 1), (_purge, 1))
     try:
         async with asyncio.timeout(CUT_SECONDS):
-            for place, step in enumerate(steps):
-                figures.share_time(len(steps) - place)
+            for place, (step, part) in enumerate(steps):
+                figures.share_time(part / sum(its for _, its in steps[place:]))
                 failure = await _failure_of(step, figures) or failure
     except TimeoutError:
         telemetry.logger().warning("reconcile was cut off: the next run goes on")
@@ -123,7 +125,11 @@ async def _next_purchase(figures: Run) -> bool:
     intent_id = await reconcile_repository.claim_purchase()
     if intent_id is None:
         return False
-    figures.settled += await inquiries.payment(intent_id) is Outcome.BOOKED
+    try:
+        figures.settled += await inquiries.payment(intent_id) is Outcome.BOOKED
+    except PaymentProviderUnavailable:
+        await reconcile_repository.put_off_purchase(intent_id)
+        raise
     return True
 
 
@@ -150,8 +156,10 @@ async def _by_workers(take_next: Callable[[Run], Awaitable[bool]], figures: Run)
             try:
                 if not await take_next(figures):
                     return
-            except (PaymentProviderUnavailable, UpstreamUnavailable):
-                raise
+            except (PaymentProviderUnavailable, UpstreamUnavailable) as error:
+                if not isinstance(error, ProviderFailed) or not error.is_definitive:
+                    raise
+                failures.append(error)
             except Exception as error:  # noqa: BLE001 -- raised again when the others are done
                 telemetry.logger().error("reconcile: one of many fails: %s", type(error).__name__)
                 failures.append(error)

@@ -97,6 +97,13 @@ async def claim_purchase() -> str | None:
     return None if row is None else row["payment_intent_id"]
 
 
+async def put_off_purchase(intent_id: str) -> None:
+    """It could not be asked for: soon again."""
+    await database().fetchrow_writing(
+        "UPDATE purchases SET due_at = now() + interval '1 minute' WHERE payment_intent_id = $1 RETURNING id", intent_id
+    )
+
+
 async def purge_events(*, limit: int) -> int:
     """Forget events that were dealt with long ago; those that are parked stay until somebody has looked."""
     rows = await database().fetch_writing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -148,9 +149,12 @@ async def list_returned(transaction: Transaction, purchase: PurchaseRow) -> dict
     return {str(row["id"]): Returned(row["tokens"], row["price_cents"], row["returned_cents"]) for row in rows}
 
 
-async def known_movements(transaction: Transaction, purchase_id: str) -> dict[str, Movement]:
+async def known_movements(transaction: Transaction, purchase_id: str, ids: Sequence[str]) -> dict[str, Movement]:
+    """Stripe's balance transactions that are booked already; of these ids, those too that are taken for the house's."""
     rows = await transaction.fetch(
-        "SELECT id, kind, cents, fee_cents FROM purchase_movements WHERE purchase_id = $1", UUID(purchase_id)
+        """SELECT id, kind, cents, fee_cents FROM purchase_movements WHERE purchase_id = $1
+           UNION ALL SELECT id, type, cents, fee_cents FROM house_movements WHERE id = ANY($2)""",
+        *(UUID(purchase_id), ids),
     )
     return {row["id"]: Movement(**row) for row in rows}
 

@@ -28,7 +28,7 @@ from functions.payments.ledger import Kind
 from functions.payments.payouts_repository import PayoutRow
 from functions.payments.provider import ProviderFailed
 from shared import telemetry
-from shared.http.problems import PaymentProviderUnavailable, UpstreamUnavailable
+from shared.http.problems import PaymentProviderUnavailable
 from shared.postgres.pool import database
 
 SEND_WITHIN_SECONDS: Final = 60.0  # of the claim
@@ -38,6 +38,7 @@ FORGOTTEN_SECONDS: Final = 25 * 3600.0  # by then nothing of it is under way any
 AGAIN_SECONDS: Final = 30.0  # after something that may pass by itself
 WAIT_SECONDS: Final = 300.0  # where hours have to pass
 NO_FUNDS_SECONDS: Final = 600.0  # until payments have become available, or somebody tops up
+MOST_REFUSALS: Final = 144  # for a reason that we do not know: a day of them, and the tokens are given back
 
 
 class Step(Enum):
@@ -70,8 +71,8 @@ async def send_new(reserved: PayoutRow) -> None:
         claimed = await payouts_repository.claim(reserved.id, fence=reserved.fence, seconds=CLAIM_SECONDS)
         if claimed is not None:
             await send(claimed, not_after, drop_later=True)
-    except UpstreamUnavailable:
-        telemetry.logger().warning("a payout will be sent later")
+    except Exception as error:  # noqa: BLE001 -- whatever it is, what was promised is answered
+        telemetry.logger().error("payout %s is left to reconcile: %s", reserved.id, type(error).__name__)
 
 
 async def send(payout: PayoutRow, not_after: float, *, drop_later: bool = False) -> Sending:
@@ -97,6 +98,8 @@ async def _failed(payout: PayoutRow, failed: PaymentProviderUnavailable, *, drop
         is_done = await fail(payout, account_status=status, drop_later=drop_later)
         return Sending.FAILED if is_done else Sending.UNKNOWN
     telemetry.logger().error("payout %s is refused: %s", payout.id, failed.reason)
+    if failed.reason != transfers.NO_FUNDS and payout.attempt >= MOST_REFUSALS:
+        return Sending.FAILED if await fail(payout, drop_later=drop_later) else Sending.UNKNOWN
     await payouts_repository.begin_attempt(payout, due_seconds=NO_FUNDS_SECONDS)
     return Sending.REFUSED
 
@@ -124,6 +127,9 @@ async def fail(payout: PayoutRow, *, account_status: str | None = None, drop_lat
 
 async def next_step(payout: PayoutRow) -> Step:
     """What to do with a payout that is claimed, and of which Stripe lists no transfer."""
+    if payout.transfer_id is not None:  # it told us of one: whatever hides it from us, nothing is sent again
+        telemetry.logger().error("payout %s was sent as %s, which is not listed", payout.id, payout.transfer_id)
+        return Step.WAIT
     if payout.sent_seconds is None or payout.first_sent_seconds is None:
         return Step.SEND if await _may_be_paid(payout.creator_id) else Step.FAIL
     if payout.first_sent_seconds < SAME_KEY_SECONDS:

@@ -31,8 +31,8 @@ def mismatch(purchase: PurchaseRow, payment: Payment) -> str | None:
 
 async def settle(transaction: Transaction, purchase: PurchaseRow, payment: Payment) -> bool:
     """Book what is new; return whether anything was. The purchase is locked by this transaction."""
-    known = await repository.known_movements(transaction, purchase.id)
-    new = [movement for movement in payment.movements if movement.id not in known]
+    known = await repository.known_movements(transaction, purchase.id, [one.id for one in payment.movements])
+    new = [one for one in payment.movements if one.id not in known and (one.cents or one.fee_cents)]
     returned_cents = purchase.returned_cents
     if new:
         wallet_of, owed_of = (Kind.WALLET, purchase.user_id), (Kind.OWED, purchase.user_id)

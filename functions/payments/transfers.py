@@ -14,6 +14,7 @@ CURRENCY: Final = "usd"
 # Stripe's words for an account that is not there any more, or was never there; and for one that cannot take money yet.
 _GONE: Final = {"account_invalid", "resource_missing", "account_closed"}
 _NOT_ABLE: Final = {"insufficient_capabilities_for_transfer"}
+NO_FUNDS: Final = "balance_insufficient"
 
 
 def is_gone(failed: ProviderFailed) -> bool:
@@ -143,9 +144,13 @@ async def _transfer(transfer: dict[str, Any]) -> Transfer:
         currency=transfer["currency"],
         account_id=transfer["destination"],
         livemode=transfer["livemode"],
-        movements=(
-            Sent(transfer["balance_transaction"], -transfer["amount"]),
-            *(Sent(one["balance_transaction"], one["amount"]) for one in came_back),
+        movements=tuple(
+            Sent(booked, cents)
+            for booked, cents in (
+                (transfer["balance_transaction"], -transfer["amount"]),
+                *((one["balance_transaction"], one["amount"]) for one in came_back),
+            )
+            if booked is not None  # Stripe's documentation allows for it: then nothing has moved yet
         ),
     )
 
@@ -156,6 +161,7 @@ def _entry(booked: dict[str, Any]) -> Entry:
     return Entry(
         id=booked["id"],
         type=booked["type"],
+        created=booked["created"],
         cents=booked["amount"],
         fee_cents=booked["fee"],
         payment_id=source.get("payment_intent") if kind in {"charge", "refund", "dispute"} else None,

@@ -30,10 +30,10 @@ LAYERS: Final = {
     "senders": {*BOOKS, "payouts_repository", "balances", "payout_accounts", "provider", "transfers"},
     "payout_settlement": {*BOOKS, "payouts_repository", "balances", "movements", "provider"},
     "reconcile": {
-        *("payouts_repository", "reconcile_repository", "schemas", "figures"),
+        *("payouts_repository", "reconcile_repository", "schemas", "figures", "provider"),
         *("books", "inquiries", "senders", "transfers"),
     },
-    "books": {*BOOKS, "reconcile_repository", "figures", "inquiries", "movements", "transfers"},
+    "books": {*BOOKS, "reconcile_repository", "figures", "inquiries", "movements", "provider", "transfers"},
     "figures": set(),
     "settlement": {*BOOKS, "balances", "movements", "provider"},
     "balances": {"ledger_repository", "schemas"},

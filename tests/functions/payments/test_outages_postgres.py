@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from functions.payments import ledger_repository, provider, repository
+from functions.payments import intents, ledger_repository, repository
 from shared.cache.entry import Entry
 from shared.postgres import idempotency, pool
 from tests.functions.auth.people import forget_limits
@@ -150,7 +150,7 @@ async def test_purchase_whose_payment_could_not_be_written_down_is_resumed(
     owner: asyncpg.Connection[Any],
     mode: Mode,
 ) -> None:
-    _break_at(monkeypatch, (provider, "create_intent"), proxy, mode, after=True)
+    _break_at(monkeypatch, (intents, "create_intent"), proxy, mode, after=True)
     _assert_out(await fan.purchase("t100", "key"))
     assert len(stripe.payment_intents) == 1
     await proxy.set(Mode.OK)

@@ -40,7 +40,7 @@ _CHARGED: Final = (
         *_DECIDED,
         "sql WITH transfer AS INSERT",
         "sql INSERT INTO charges transfer_id",
-        "sql WITH young AS SELECT",
+        "sql WITH mine AS SELECT",
     ),
     *(RECORD, "sql INSERT INTO cache_outbox keys", COMMIT, *DROP),
 )

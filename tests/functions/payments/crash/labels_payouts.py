@@ -20,7 +20,7 @@ from tests.functions.payments.crash.labels import (
 
 SENDS: Final = "stripe POST /v1/transfers"
 LISTS: Final = "stripe GET /v1/transfers"
-DECIDES: Final = "sql WITH young AS SELECT"
+DECIDES: Final = "sql WITH mine AS SELECT"
 
 _OUTBOX: Final = "sql INSERT INTO cache_outbox keys"
 _POST: Final = "sql WITH transfer AS INSERT"
