@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tests.functions.payments.world import World
 from tests.functions.payments.world_stories import Drawn, End, InOrder, Late, Story, Telling
 
+pytestmark = pytest.mark.slow
+
 # Stripe's fees: 59 of 999, 160 of 4499, 262 of 7999; 1500 for a dispute. A fan's tokens are rounded down when they are
 # taken back; the cents that are lost with those owed too.
 STORIES: dict[str, tuple[str, End]] = {
