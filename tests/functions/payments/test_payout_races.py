@@ -28,6 +28,8 @@ from tools.local.rest.server import RestServer
 from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 
+pytestmark = pytest.mark.slow
+
 MANY = 50
 WAVES = 5
 CONNECTIONS = 20

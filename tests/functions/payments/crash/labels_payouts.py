@@ -109,16 +109,14 @@ GIVE_UP: Final = (LISTS, *_MAY_BE_PAID, *_GIVE_BACK, _OUTBOX, COMMIT, *DROP)
 GIVEN_UP: Final = (*FIND_NONE, *GIVE_UP, *_REST)
 
 _LOCK_ENTRY: Final = (BEGIN, "sql SELECT pg_advisory_xact_lock hashtextextended 1", _BOOKED_AMONG)
-_NOT_THE_HOUSES: Final = (*_LOCK_ENTRY, COMMIT)
 UNTIL_BOOKS: Final = (*FIND_NONE, *_FIND_MARK)
-BOOK_REVERSAL: Final = (*_FILTER, "stripe GET /v1/transfers/:id", *ADOPT, *_NOT_THE_HOUSES)
+BOOK_REVERSAL: Final = (*_FILTER, "stripe GET /v1/transfers/:id", *ADOPT)
 REVERSAL_UNHEARD: Final = (*UNTIL_BOOKS, *BOOK_REVERSAL, *_END)
 _LOCK_PURCHASE: Final = (*ASKED, BEGIN, "sql SELECT id user_id package_id", "sql SELECT id kind cents")
 _SET_PURCHASE: Final = "sql UPDATE purchases SET payment_intent_id"
 BOOK_PAYMENT: Final = (
     *(*_FILTER, *_LOCK_PURCHASE, LOCKS_ACCOUNTS, "sql SELECT id tokens price_cents"),
     *(_POST, "sql INSERT INTO purchase_movements id", _SET_PURCHASE, _OUTBOX, COMMIT, *DROP),
-    *_NOT_THE_HOUSES,
 )
 PAYMENT_UNHEARD: Final = (*UNTIL_BOOKS, *BOOK_PAYMENT, *_END)
 BOOK_TOP_UP: Final = (*_FILTER, *_LOCK_ENTRY, _POST, "sql INSERT INTO house_movements id", COMMIT)
