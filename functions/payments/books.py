@@ -13,7 +13,7 @@ from functions.payments import inquiries, ledger, ledger_repository, reconcile_r
 from functions.payments.figures import Run
 from functions.payments.inquiries import Outcome
 from functions.payments.movements import Entry
-from functions.payments.provider import ProviderFailed
+from functions.payments.provider import is_definitive
 from shared import telemetry
 from shared.http.problems import PaymentProviderUnavailable, UpstreamUnavailable
 from shared.postgres.pool import DatabaseUnavailable, database
@@ -58,9 +58,9 @@ async def _is_booked_now(entry: Entry, asked: dict[str, Outcome], failures: list
     try:
         return bool(entry.cents or entry.fee_cents) and await _book(entry, asked)
     except (PaymentProviderUnavailable, DatabaseUnavailable) as error:
-        if not isinstance(error, ProviderFailed) or not error.is_definitive:
+        if not is_definitive(error):
             raise
-        telemetry.logger().error("entry %s makes Stripe refuse: %s", entry.id, error.reason)
+        telemetry.logger().error("entry %s makes Stripe refuse", entry.id)  # `asked` has logged what it said
         failures.append(error)
     except UpstreamUnavailable:  # it says that it is ours, and we know nothing of it: the comparison will tell
         telemetry.logger().error("entry %s is of something that we do not know", entry.id)

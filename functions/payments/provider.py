@@ -51,6 +51,11 @@ class ProviderFailed(PaymentProviderUnavailable):
         return BAD_REQUEST <= self.http_status < SERVER_ERROR and not is_of_our_key
 
 
+def is_definitive(failed: Exception) -> bool:
+    """Whether Stripe has refused this one thing, rather than being out of reach, or out of order."""
+    return isinstance(failed, ProviderFailed) and failed.is_definitive
+
+
 # Seconds since 1970, by the wall clock: others stand still while a process is stopped or frozen.
 _not_after: Final[ContextVar[float | None]] = ContextVar("not_after", default=None)
 

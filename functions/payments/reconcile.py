@@ -21,7 +21,7 @@ from functions.payments import (
 )
 from functions.payments.figures import Run
 from functions.payments.inquiries import Outcome
-from functions.payments.provider import ProviderFailed
+from functions.payments.provider import is_definitive
 from functions.payments.schemas import ReconciledOut
 from functions.payments.senders import Sending
 from shared import sessions, telemetry
@@ -157,7 +157,7 @@ async def _by_workers(take_next: Callable[[Run], Awaitable[bool]], figures: Run)
                 if not await take_next(figures):
                     return
             except (PaymentProviderUnavailable, UpstreamUnavailable) as error:
-                if not isinstance(error, ProviderFailed) or not error.is_definitive:
+                if not is_definitive(error):
                     raise
                 failures.append(error)
             except Exception as error:  # noqa: BLE001 -- raised again when the others are done

@@ -27,7 +27,8 @@ _STREAM: Final = f"""
     s.id, s.creator_id, u.username, u.display_name, c.avatar_url, s.title, s.started_at, s.ended_at, s.last_beat_at,
     s.viewers, s.peak_viewers, {_LIVE} AS is_live
 """
-_FROM: Final = "streams s JOIN users u ON u.id = s.creator_id JOIN creators c ON c.user_id = s.creator_id"
+_OF_THEIRS: Final = "s JOIN users u ON u.id = s.creator_id JOIN creators c ON c.user_id = s.creator_id"
+_FROM: Final = f"streams {_OF_THEIRS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ async def start(transaction: Transaction, creator_id: str, title: str) -> Stream
     await end_vanished_of(transaction, creator_id)
     row = await transaction.fetchrow(
         f"""WITH s AS (INSERT INTO streams (creator_id, title) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING *)
-            SELECT {_STREAM} FROM s JOIN users u ON u.id = s.creator_id JOIN creators c ON c.user_id = s.creator_id""",
+            SELECT {_STREAM} FROM {_OF_THEIRS}""",
         *(UUID(creator_id), title),
     )
     return None if row is None else _stream(row)
@@ -71,7 +72,7 @@ async def beat(transaction: Transaction, stream_id: str, *, viewers: int | None,
                        peak_viewers = greatest(peak_viewers, $3)
                  WHERE s.id = $1 AND {_LIVE} RETURNING *
             )
-            SELECT {_STREAM} FROM s JOIN users u ON u.id = s.creator_id JOIN creators c ON c.user_id = s.creator_id""",
+            SELECT {_STREAM} FROM {_OF_THEIRS}""",
         *(UUID(stream_id), viewers, peak),
     )
     return None if row is None else _stream(row)
