@@ -11,7 +11,9 @@ import pytest
 
 from tests.conftest import Services
 from tests.functions.payments.audit import audit
+from tests.functions.payments.payees import Payees
 from tests.functions.payments.people import Buyer
+from tests.functions.payments.reconciling import Log, log_of, unheard
 from tests.functions.payments.world import World, without_hurry, world_of
 from tests.support import new_token
 from tools.local.stripe.server import FakeStripe
@@ -68,6 +70,20 @@ async def world(
     without_hurry(fresh_process)
     async with world_of(owner_url, stripe) as world:
         yield world
+
+
+@pytest.fixture
+async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
+    """A world of which no webhook tells."""
+    async with unheard(world, request) as payees:
+        yield payees
+
+
+@pytest.fixture
+async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
+    """What is logged from now on."""
+    with log_of(caplog) as log:
+        yield log
 
 
 @pytest.fixture

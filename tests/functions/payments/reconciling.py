@@ -26,6 +26,7 @@ from tools.local.stripe.webhooks import Delivery
 Figures = tuple[int, int, int, int]  # resumed, settled, failed, drained
 
 NOTHING: Figures = (0, 0, 0, 0)
+SETTLED: Figures = (0, 1, 0, 0)
 
 
 @asynccontextmanager
@@ -43,6 +44,19 @@ async def run() -> Figures:
     """One run, and its figures. Raise what it is answered with."""
     found = await reconcile.run()
     return found.resumed, found.settled, found.failed, found.drained
+
+
+async def settles(payees: Payees, log: Log, figures: Figures = SETTLED) -> None:
+    """One run, of which the ledger is right again; and none of it was heard."""
+    told = await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events")
+    log.clear()
+    assert await run() == figures
+    assert (log.drift, log.errors) == (0, [])
+    log.clear()
+    assert await run() == NOTHING
+    assert (log.drift, log.errors) == (0, [])
+    await payees.world.stripe.delivered()
+    assert await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events") == told
 
 
 async def earner(payees: Payees, tokens: int = 1000) -> str:

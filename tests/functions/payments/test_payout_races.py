@@ -21,7 +21,7 @@ from tests.conftest import Services
 from tests.functions.payments.conftest import NewBuyer
 from tests.functions.payments.payees import Payees
 from tests.functions.payments.people import code_of, new_key
-from tests.functions.payments.reconciling import NOTHING, earner, make_due, run, sent_keys, unheard
+from tests.functions.payments.reconciling import NOTHING, earner, make_due, run, sent_keys
 from tests.functions.payments.world import World, without_hurry, world_of
 from tools.local.rest.faults import Mode as RestMode
 from tools.local.rest.server import RestServer
@@ -56,12 +56,6 @@ async def world(
     snapshot.forget()
     async with world_of(owner_url, stripe) as world:
         yield world
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
 
 
 @pytest.fixture

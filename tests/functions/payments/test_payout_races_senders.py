@@ -9,8 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.functions.payments.payees import Payees
-from tests.functions.payments.reconciling import ask, earner, make_due, run, sent_keys, unheard
-from tests.functions.payments.world import World
+from tests.functions.payments.reconciling import ask, earner, make_due, run, sent_keys
 from tools.local.stripe.faults import Mode
 from tools.local.stripe.server import FakeStripe
 
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.slow
 
 TRANSFERS = "POST /v1/transfers"
 GIVE_UP_SECONDS = 60  # for what never takes a tenth of it
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -11,20 +10,7 @@ import pytest
 from functions.payments import books, transfers
 from functions.payments.ledger import House
 from tests.functions.payments.payees import Payees
-from tests.functions.payments.reconciling import NOTHING, Log, ask, earner, log_of, run, unheard
-from tests.functions.payments.world import World
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
+from tests.functions.payments.reconciling import NOTHING, Log, ask, earner, run
 
 
 async def _plant(owner: asyncpg.Connection[Any], cents: int, *, hours: float = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -11,14 +11,13 @@ from functions.payments.figures import Run
 from tests.functions.payments.payees import Payees
 from tests.functions.payments.reconciling import (
     NOTHING,
-    Figures,
+    SETTLED,
     Log,
     ask,
     earner,
-    log_of,
     make_due,
     run,
-    unheard,
+    settles,
 )
 from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
@@ -27,32 +26,6 @@ from tools.local.stripe.server import FakeStripe
 pytestmark = pytest.mark.slow
 
 HOUR = 3600
-SETTLED: Figures = (0, 1, 0, 0)
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
-
-
-async def _settles(payees: Payees, log: Log, figures: Figures = SETTLED) -> None:
-    """One run, of which the ledger is right again; and none of it was heard."""
-    told = await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events")
-    log.clear()
-    assert await run() == figures
-    assert (log.drift, log.errors) == (0, [])
-    log.clear()
-    assert await run() == NOTHING
-    assert (log.drift, log.errors) == (0, [])
-    await payees.world.stripe.delivered()
-    assert await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events") == told
 
 
 async def test_all_pages_of_entries_are_looked_at(payees: Payees, log: Log) -> None:
@@ -64,7 +37,7 @@ async def test_all_pages_of_entries_are_looked_at(payees: Payees, log: Log) -> N
         payees.world.stripe.top_up(cents)
     for one in bought[2:]:
         payees.world.stripe.confirm(one.intent)
-    await _settles(payees, log, (0, 254, 0, 0))
+    await settles(payees, log, (0, 254, 0, 0))
     assert await payees.world.tokens(fan) == (400, 0)
 
 
@@ -88,7 +61,7 @@ async def test_after_hours_it_is_caught_up_with_in_parts(payees: Payees, log: Lo
     fan = await world.person()
     for hours in (5.1, 4.7, 4.2, 3.5, 2.1, 1, 0.5, 0):
         _confirm_ago(world.stripe, (await world.begin(fan, "t100")).intent, hours * HOUR)
-    await _settles(payees, log, (0, 8, 0, 0))
+    await settles(payees, log, (0, 8, 0, 0))
     assert await world.tokens(fan) == (800, 0)
 
 
@@ -97,7 +70,7 @@ async def test_very_first_look_goes_back_a_day(payees: Payees, log: Log) -> None
     await world.owner.execute("DELETE FROM reconcile_marks")
     bought = await world.begin(await world.person(), "t100")
     _confirm_ago(world.stripe, bought.intent, 23.9 * HOUR)
-    await _settles(payees, log)
+    await settles(payees, log)
 
 
 async def test_what_was_looked_at_is_not_looked_at_again(payees: Payees, log: Log) -> None:
@@ -138,7 +111,7 @@ async def test_parts_that_were_looked_at_are_done_with_when_the_time_is_up(
             looked = 0
             await books.catch_up(Run())
             assert (await world.tokens(fan))[0] == tokens
-    await _settles(payees, log, NOTHING)
+    await settles(payees, log, NOTHING)
 
 
 async def test_slow_lists_are_waited_for(payees: Payees, log: Log) -> None:
@@ -147,5 +120,5 @@ async def test_slow_lists_are_waited_for(payees: Payees, log: Log) -> None:
     stripe.faults.slow_seconds = 0.1
     for path in ("GET /v1/transfers", "GET /v1/balance_transactions"):
         await stripe.faults.set(Mode.SLOW, count=2, only=path)
-        await _settles(payees, log, SETTLED if path == "GET /v1/transfers" else NOTHING)
+        await settles(payees, log, SETTLED if path == "GET /v1/transfers" else NOTHING)
     assert await payees.status(payout_id) == "paid"

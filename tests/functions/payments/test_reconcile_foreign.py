@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
@@ -19,31 +18,17 @@ from tests.functions.payments.reconciling import (
     ask_and_die,
     due_in,
     earner,
-    log_of,
     make_due,
     post_to_stripe,
     run,
     sent_keys,
-    unheard,
 )
-from tests.functions.payments.world import Json, World
+from tests.functions.payments.world import Json
 from tools.local.stripe.server import FakeStripe
 
 pytestmark = pytest.mark.slow
 
 LATE = 700  # seconds: more than what was not booked yet is put down to
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
 
 
 async def _transfer(payees: Payees, payout_id: str, changed: dict[str, str], *, ago: float = 0) -> Json:

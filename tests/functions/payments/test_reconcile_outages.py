@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -20,13 +19,11 @@ from tests.functions.payments.reconciling import (
     ask,
     ask_and_die,
     earner,
-    log_of,
     make_due,
     run,
     sent_keys,
-    unheard,
 )
-from tests.functions.payments.world import Bought, World
+from tests.functions.payments.world import Bought
 from tools.local.proxy import FaultProxy
 from tools.local.proxy import Mode as ProxyMode
 from tools.local.rest.faults import Mode as RestMode
@@ -37,18 +34,6 @@ pytestmark = pytest.mark.slow
 
 SECRET = "cron-of-this-test"
 OLD_ADDRESSES = "SELECT count(*) FROM sessions WHERE ip <> '' AND ended_at < now() - interval '30 days'"
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
 
 
 @pytest.fixture

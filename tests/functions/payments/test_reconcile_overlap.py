@@ -15,7 +15,7 @@ import pytest
 from functions.payments.ledger import House
 from tests.conftest import Services
 from tests.functions.payments.payees import Payees
-from tests.functions.payments.reconciling import NOTHING, run, sent_keys, unheard
+from tests.functions.payments.reconciling import NOTHING, run, sent_keys
 from tests.functions.payments.world import World, world_of
 from tools.local.process import ENDS_WITH_PARENT
 from tools.local.stripe.server import FakeStripe
@@ -47,12 +47,6 @@ async def world(
     fresh_process.setenv("STRIPE_DEADLINE_MS", "12000")
     async with world_of(owner_url, stripe) as world:
         yield world
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
 
 
 async def _reserve(payees: Payees, count: int) -> None:

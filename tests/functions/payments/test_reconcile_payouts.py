@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -24,9 +23,7 @@ from tests.functions.payments.reconciling import (
     post_to_stripe,
     run,
     sent_keys,
-    unheard,
 )
-from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
 
 pytestmark = pytest.mark.slow
@@ -35,12 +32,6 @@ SENT_AND_PAID: Figures = (1, 1, 0, 0)  # what is sent is asked for right after t
 ADOPTED: Figures = (0, 1, 0, 0)
 FAILED: Figures = (0, 0, 1, 0)
 TRANSFERS = "POST /v1/transfers"
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
 
 
 @pytest.fixture

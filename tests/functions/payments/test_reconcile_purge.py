@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import pytest
 
 from tests.functions.payments.payees import Payees
-from tests.functions.payments.reconciling import NOTHING, Log, log_of, run, unheard
-from tests.functions.payments.world import World
+from tests.functions.payments.reconciling import NOTHING, Log, run
 
 pytestmark = pytest.mark.slow
 
@@ -18,20 +17,8 @@ MINUTE, DAY = 60, 86_400
 
 
 @pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
 async def owner(payees: Payees) -> asyncpg.Connection[Any]:
     return payees.world.owner
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
 
 
 async def _purged(log: Log) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -18,30 +17,15 @@ from tests.functions.payments.reconciling import (
     ask,
     ask_and_die,
     earner,
-    log_of,
     make_due,
     make_sent_ago,
     post_to_stripe,
     run,
     sent_keys,
-    unheard,
 )
-from tests.functions.payments.world import World
 from tools.local.stripe.faults import Mode
 
 PRICE_CENTS = 999
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
 
 
 @pytest.mark.parametrize("hours", [1.0, 21.0, 26.0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
@@ -12,18 +11,12 @@ from functions.payments.schemas import PayoutIn
 from shared.http.problems import EmailUnverified
 from tests.functions.payments.payees import Payees
 from tests.functions.payments.people import new_key
-from tests.functions.payments.reconciling import NOTHING, ask, run, unheard
-from tests.functions.payments.world import Bought, World
+from tests.functions.payments.reconciling import NOTHING, ask, run
+from tests.functions.payments.world import Bought
 
 pytestmark = pytest.mark.slow
 
 AGED = ("ledger_postings", "ledger_transfers", "charges")
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
 
 
 async def _tipped(payees: Payees, creator: str, tokens: int = 1250) -> tuple[str, Bought]:

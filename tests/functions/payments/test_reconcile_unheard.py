@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.functions.payments.payees import Payees
 from tests.functions.payments.reconciling import (
     NOTHING,
-    Figures,
+    SETTLED,
     Log,
     ask,
     due_in,
     earner,
-    log_of,
     make_due,
     run,
-    unheard,
+    settles,
 )
-from tests.functions.payments.world import Bought, World
+from tests.functions.payments.world import Bought
 from tools.local.stripe.errors import StripeRefused
 
 HOUR = 3600
-SETTLED: Figures = (0, 1, 0, 0)
-
-
-@pytest.fixture
-async def payees(world: World, request: pytest.FixtureRequest) -> AsyncIterator[Payees]:
-    async with unheard(world, request) as payees:
-        yield payees
-
-
-@pytest.fixture
-async def log(payees: Payees, caplog: pytest.LogCaptureFixture) -> AsyncIterator[Log]:
-    with log_of(caplog) as log:
-        yield log
-
-
-async def _settles(payees: Payees, log: Log, figures: Figures = SETTLED) -> None:
-    """One run, of which the ledger is right again; and none of it was heard."""
-    told = await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events")
-    log.clear()
-    assert await run() == figures
-    assert (log.drift, log.errors) == (0, [])
-    log.clear()
-    assert await run() == NOTHING
-    assert (log.drift, log.errors) == (0, [])
-    await payees.world.stripe.delivered()
-    assert await payees.world.owner.fetchval("SELECT count(*) FROM stripe_events") == told
 
 
 # Payments
@@ -69,7 +40,7 @@ async def test_payment_is_found(payees: Payees, log: Log) -> None:
     bought = await payees.world.begin(fan, "t100")
     payees.world.stripe.confirm(bought.intent)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("pending", (0, 0))
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("paid", (100, 0))
 
 
@@ -84,7 +55,7 @@ async def test_payment_that_failed_is_found_when_it_is_due(payees: Payees, log: 
         payees.world.stripe.cancel(bought.intent)
     assert await run() == NOTHING, "it has ten minutes"
     await make_due(payees.world)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("failed", (0, 0))
 
 
@@ -107,17 +78,17 @@ async def test_payment_that_nobody_makes_is_asked_for_ever_less_often_and_for_a_
 async def test_refund_is_found(payees: Payees, log: Log) -> None:
     fan, bought = await _paid(payees)
     payees.world.stripe.refund(bought.intent, 500)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("paid", (50, 0))
     payees.world.stripe.refund(bought.intent)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("refunded", (0, 0))
 
 
 async def test_refund_that_failed_is_found(payees: Payees, log: Log) -> None:
     fan, bought = await _paid(payees)
     payees.world.stripe.fail_refund(payees.world.stripe.refund(bought.intent)["id"])
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("paid", (100, 0))
 
 
@@ -125,10 +96,10 @@ async def test_refund_that_failed_is_found(payees: Payees, log: Log) -> None:
 async def test_dispute_and_its_end_are_found(payees: Payees, log: Log, *, won: bool) -> None:
     fan, bought = await _paid(payees)
     dispute = payees.world.stripe.dispute(bought.intent)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == ("disputed", (0, 0))
     payees.world.stripe.close_dispute(dispute["id"], won=won)
-    await _settles(payees, log, SETTLED if won else NOTHING)
+    await settles(payees, log, SETTLED if won else NOTHING)
     after = ("paid", (100, 0)) if won else ("disputed", (0, 0))
     assert (await payees.world.status(bought.id), await payees.world.tokens(fan)) == after
 
@@ -140,14 +111,14 @@ async def test_transfer_is_found(payees: Payees, log: Log) -> None:
     creator = await earner(payees)
     payout_id = await ask(creator)
     assert (await payees.status(payout_id), await payees.earnings(creator)) == ("submitted", 0)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.status(payout_id), await payees.earnings(creator)) == ("paid", 0)
 
 
 async def test_transfer_is_found_by_stripes_entries_when_the_payout_is_not_due(payees: Payees, log: Log) -> None:
     payout_id = await ask(await earner(payees))
     await payees.world.owner.execute("UPDATE payouts SET due_at = now() + interval '1 hour'")
-    await _settles(payees, log)
+    await settles(payees, log)
     assert await payees.status(payout_id) == "paid"
     assert await due_in(payees.world, payout_id) > HOUR - 60, "nobody has claimed it"
 
@@ -168,10 +139,10 @@ async def test_reversal_is_found(
     creator = await earner(payees)
     payout_id = await ask(creator)
     if is_paid:
-        await _settles(payees, log)
+        await settles(payees, log)
     for part in cents:
         payees.world.stripe.reverse(await payees.transfer_of(payout_id), part)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.status(payout_id), await payees.earnings(creator)) == (status, earned)
     assert await payees.available(creator) == earned
 
@@ -179,8 +150,8 @@ async def test_reversal_is_found(
 async def test_more_reversals_than_are_listed_with_a_transfer_are_found(payees: Payees, log: Log) -> None:
     creator = await earner(payees)
     payout_id = await ask(creator)
-    await _settles(payees, log)
+    await settles(payees, log)
     for _ in range(13):
         payees.world.stripe.reverse(await payees.transfer_of(payout_id), 50)
-    await _settles(payees, log)
+    await settles(payees, log)
     assert (await payees.status(payout_id), await payees.earnings(creator)) == ("paid", 130)
